@@ -1,0 +1,15 @@
+/* memory.h - all the library's memory but stacks, through the allocator that the user may set. */
+#ifndef ASYNCIO_GROUND_MEMORY_H
+#define ASYNCIO_GROUND_MEMORY_H
+
+#include <stddef.h>
+
+/* NULL: no memory.  memory_zeroed() gives zeros; memory_resize() leaves `memory` alone when it
+ * fails.  Every block is given back with memory_free(), which accepts NULL. */
+void *memory_get(size_t size);
+void *memory_zeroed(size_t size);
+void *memory_resize(void *memory, size_t size);
+void memory_free(void *memory);
+char *memory_copy_string(const char *text); /* NULL for NULL, too */
+
+#endif

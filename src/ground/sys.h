@@ -1,0 +1,88 @@
+/* sys.h - the porting contract: all that the library wants of the operating system.
+ *
+ * Results are >= 0, or a negated errno; EINTR is retried.  Every call that can fail asks
+ * fault_fails() first and then returns -ENOMEM, -EMFILE, -ECONNRESET or what else it could really
+ * return (closing never fails).  Every descriptor is close-on-exec and non-blocking from birth.
+ */
+#ifndef ASYNCIO_GROUND_SYS_H
+#define ASYNCIO_GROUND_SYS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "asyncio.h"
+
+enum { NS_PER_S = 1000000000 };
+
+/* The monotonic clock. */
+int64_t sys_now_ns(void);
+
+/* Seconds as a double to nanoseconds, rounded up, so that no timer is early: INFINITY and all that
+ * is beyond about 292 years become INT64_MAX; negative infinity and the like INT64_MIN.  NaN is the
+ * caller's to refuse. */
+int64_t sys_seconds_to_ns(double seconds);
+double sys_ns_to_seconds(int64_t ns);
+
+/* ---- sockets ---- */
+
+/* A stream or datagram socket. */
+int sys_socket(int family, int type, int protocol);
+void sys_close(int fd); /* negative: nothing */
+int sys_bind(int fd, const asyncio_address *address);
+int sys_listen(int fd, int backlog);
+/* 0, or -EINPROGRESS; then, once it is writable, sys_socket_error() has the outcome. */
+int sys_connect(int fd, const asyncio_address *address);
+int sys_socket_error(int fd); /* SO_ERROR, as 0 or a negated errno */
+int sys_accept(int listener, asyncio_address *from); /* `from` may be NULL */
+int sys_recv(int fd, void *data, size_t size);
+int sys_recvfrom(int fd, void *data, size_t size, asyncio_address *from);
+/* With MSG_NOSIGNAL; sizes are cut off at INT_MAX. */
+int sys_send(int fd, const void *data, size_t size);
+int sys_sendv(int fd, const asyncio_bytes *parts, size_t count);
+int sys_sendto(int fd, const void *data, size_t size, const asyncio_address *to);
+int sys_shutdown_write(int fd);
+int sys_getsockname(int fd, asyncio_address *address);
+int sys_getpeername(int fd, asyncio_address *address);
+int sys_set_option(int fd, int level, int name, int value); /* setsockopt of an int */
+int sys_get_option(int fd, int level, int name);            /* getsockopt of an int >= 0 */
+int sys_is_blocking(int fd); /* 1, 0, or an error */
+/* SO_LINGER 0: closing it then resets the connection. */
+void sys_reset_on_close(int fd);
+
+/* ---- waiting ---- */
+
+/* A descriptor that is readable after sys_event_signal(), until sys_event_clear(). */
+int sys_event_open(void);
+void sys_event_signal(int fd); /* async-signal-safe; keeps errno */
+void sys_event_clear(int fd);
+
+struct pollfd;
+struct epoll_event;
+
+/* timeout_ns < 0: no limit.  Rounded up where the kernel's unit is coarser.  0 on EINTR. */
+int sys_poll(struct pollfd *fds, size_t count, int64_t timeout_ns);
+int sys_epoll_create(void);
+int sys_epoll_ctl(int epoll_fd, int operation, int fd, uint32_t events, uint64_t data);
+int sys_epoll_wait(int epoll_fd, struct epoll_event *events, int capacity, int64_t timeout_ns);
+
+/* ---- pages, for stacks ---- */
+
+size_t sys_page_size(void);
+void *sys_pages_reserve(size_t size); /* committed as touched; NULL: no memory */
+void sys_pages_release(void *pages, size_t size);
+void sys_pages_discard(void *pages, size_t size); /* gives the memory back; reads as zeros */
+/* Makes pages that fault, without splitting the mapping where the kernel can
+ * (MADV_GUARD_INSTALL), else by mprotect.  -ENOMEM. */
+int sys_pages_guard(void *pages, size_t size);
+
+/* ---- threads ---- */
+
+/* Starts a thread that blocks all signals; joinable. */
+int sys_thread_start(pthread_t *thread, void *(*fn)(void *arg), void *arg, const char *name);
+unsigned sys_processor_count(void);
+/* How many threads the process has, without a sanitizer's own; -ENOTSUP. */
+int sys_thread_count(void);
+
+#endif
