@@ -1,0 +1,472 @@
+/* harness.c - main() of a test executable: finds its tests, runs each in a process of its own by
+ * way of Check, and sums up.
+ *
+ * Check knows passed and failed.  That a test was skipped, and why, comes by way of memory shared
+ * with the test's process.
+ */
+#include "harness.h"
+
+#include <check.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#else
+#define RUNNING_ON_VALGRIND 0
+#endif
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+    __has_feature(memory_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+enum { TEST_SECONDS = 10, MAX_TESTS = 2000, REASON_SIZE = 200, TEXT_SIZE = 16384 };
+
+struct outcome {
+    bool skipped;
+    bool finished; /* else something in it called exit() */
+    char reason[REASON_SIZE];
+};
+
+static struct test *tests; /* in the order of the file */
+static struct test *selected[MAX_TESTS];
+static struct outcome *outcomes; /* of the selected, shared with their processes */
+static int selected_count;
+static int current = -1; /* its index, in its process */
+static bool without_fork;
+
+/* ---- tests ---------------------------------------------------------------------------------- */
+
+void test_register(struct test *test)
+{
+    struct test **end = &tests;
+    while (*end)
+        end = &(*end)->next;
+    *end = test;
+}
+
+void test_skip(const char *reason)
+{
+    outcomes[current].skipped = true;
+    snprintf(outcomes[current].reason, REASON_SIZE, "%s", reason);
+    if (without_fork)
+        printf("SKIPPED %s: %s\n", selected[current]->name, reason);
+    fflush(NULL);
+    _exit(0);
+}
+
+bool test_is_torture(void)
+{
+    return false;
+}
+
+int test_slowness(void)
+{
+    return SANITIZED || RUNNING_ON_VALGRIND ? 6 : 1;
+}
+
+/* ---- checks --------------------------------------------------------------------------------- */
+
+static char failed_try[400]; /* where the error that a RUN ends with began */
+
+__attribute__((noreturn)) static void fail_now(const char *file, int line, const char *text)
+{
+    if (*log_text())
+        fprintf(stderr, "%s: the library said:\n%s", selected[current]->name, log_text());
+    if (without_fork) {
+        fprintf(stderr, "%s:%d: %s\n", file, line, text);
+        abort();
+    }
+    _ck_assert_failed(file, line, text, NULL);
+}
+
+bool check_fail(const char *file, int line, const char *format, ...)
+{
+    char text[4000];
+    va_list args;
+
+    if (test_is_torture())
+        return false;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    fail_now(file, line, text);
+}
+
+bool check_true(const char *file, int line, const char *text, bool held)
+{
+    return held || check_fail(file, line, "%s does not hold", text);
+}
+
+static const char *error_suffix(long long value, char *text, size_t size)
+{
+    if (value >= 0 || value < INT_MIN)
+        return "";
+    snprintf(text, size, " (%s)", asyncio_error_name((int)value));
+    return text;
+}
+
+bool check_int(const char *file, int line, const char *text, long long actual, long long expected)
+{
+    char a[64], b[64];
+
+    if (actual == expected)
+        return true;
+    return check_fail(file, line, "%s is %lld%s, expected %lld%s", text, actual,
+                      error_suffix(actual, a, sizeof a), expected,
+                      error_suffix(expected, b, sizeof b));
+}
+
+bool check_str(const char *file, int line, const char *text, const char *actual,
+               const char *expected)
+{
+    if (actual == expected || (actual && expected && strcmp(actual, expected) == 0))
+        return true;
+    return check_fail(file, line, "%s is \"%s\", expected \"%s\"", text,
+                      actual ? actual : "(NULL)", expected ? expected : "(NULL)");
+}
+
+bool check_near(const char *file, int line, const char *text, double actual, double expected,
+                double tolerance)
+{
+    if (fabs(actual - expected) <= tolerance)
+        return true;
+    return check_fail(file, line, "%s is %.9g, expected %.9g", text, actual, expected);
+}
+
+int try_failed(const char *file, int line, const char *text, int result)
+{
+    if (!failed_try[0]) /* the innermost is the first */
+        snprintf(failed_try, sizeof failed_try, "\n  %s:%d: %s was %d (%s)", file, line, text,
+                 result, asyncio_error_name(result));
+    return result;
+}
+
+/* ---- the trace ------------------------------------------------------------------------------ */
+
+static pthread_mutex_t text_lock = PTHREAD_MUTEX_INITIALIZER; /* worker threads trace and log, too */
+static char trace_text[TEXT_SIZE];
+
+void trace(const char *format, ...)
+{
+    va_list args;
+
+    pthread_mutex_lock(&text_lock);
+    size_t n = strlen(trace_text);
+    if (n > 0 && n + 1 < TEXT_SIZE)
+        trace_text[n++] = ' ';
+    va_start(args, format);
+    vsnprintf(trace_text + n, TEXT_SIZE - n, format, args);
+    va_end(args);
+    pthread_mutex_unlock(&text_lock);
+}
+
+void trace_clear(void)
+{
+    pthread_mutex_lock(&text_lock);
+    trace_text[0] = '\0';
+    pthread_mutex_unlock(&text_lock);
+}
+
+bool check_trace(const char *file, int line, const char *expected)
+{
+    if (strcmp(trace_text, expected) == 0)
+        return true;
+    return check_fail(file, line, "the trace is\n  %s\nexpected\n  %s", trace_text, expected);
+}
+
+/* ---- running -------------------------------------------------------------------------------- */
+
+asyncio_run_options run_options(void)
+{
+    static const asyncio_loop_options loop_options = { .virtual_time = true };
+
+    return (asyncio_run_options){ .leave_sigint = true, .loop_options = &loop_options };
+}
+
+int run_result(asyncio_coro *coro, void *arg, enum asyncio_toggle debug)
+{
+    asyncio_run_options options = run_options();
+
+    options.debug = debug;
+    return asyncio_run_with(coro, arg, &options);
+}
+
+bool run_checked(const char *file, int line, const char *text, asyncio_coro *coro, void *arg,
+                 enum asyncio_toggle debug)
+{
+    failed_try[0] = '\0';
+    int r = run_result(coro, arg, debug);
+    if (r == 0)
+        return true;
+    return check_fail(file, line, "%s returned %d (%s)%s", text, r,
+                      r < 0 ? asyncio_error_name(r) : "no error", failed_try);
+}
+
+/* ---- the log -------------------------------------------------------------------------------- */
+
+enum { MAX_MESSAGES = 256, MAX_EXPECTED = 32 };
+
+struct message {
+    const char *text; /* within log_all, and ends at its newline */
+    bool serious, asked_for;
+};
+
+struct expectation {
+    const char *text;
+    bool required, met;
+};
+
+static char log_all[4 * TEXT_SIZE];
+static struct message messages[MAX_MESSAGES];
+static int message_count;
+static struct expectation expectations[MAX_EXPECTED];
+static int expectation_count;
+
+static void capture(void *arg, enum asyncio_log_level level, const char *text)
+{
+    (void)arg;
+    pthread_mutex_lock(&text_lock);
+    size_t n = strlen(log_all);
+    if (message_count < MAX_MESSAGES && n + 2 < sizeof log_all) {
+        snprintf(log_all + n, sizeof log_all - n - 1, "%s", text);
+        strcat(log_all, "\n");
+        messages[message_count++] =
+            (struct message){ .text = log_all + n, .serious = level >= ASYNCIO_LOG_WARNING };
+    }
+    pthread_mutex_unlock(&text_lock);
+}
+
+static bool message_contains(int i, const char *text)
+{
+    const char *begin = messages[i].text;
+    const char *end = i + 1 < message_count ? messages[i + 1].text : log_all + strlen(log_all);
+    return memmem(begin, (size_t)(end - begin), text, strlen(text)) != NULL;
+}
+
+int log_count(const char *text)
+{
+    int count = 0;
+
+    pthread_mutex_lock(&text_lock);
+    for (int i = 0; i < message_count; i++) {
+        if (!message_contains(i, text))
+            continue;
+        messages[i].asked_for = true;
+        count++;
+    }
+    pthread_mutex_unlock(&text_lock);
+    return count;
+}
+
+static void expect(const char *text, bool required)
+{
+    if (expectation_count < MAX_EXPECTED)
+        expectations[expectation_count++] = (struct expectation){ text, required, false };
+}
+
+void log_expect(const char *text)
+{
+    expect(text, true);
+}
+
+void log_allow(const char *text)
+{
+    expect(text, false);
+}
+
+const char *log_text(void)
+{
+    return log_all;
+}
+
+void log_clear(void)
+{
+    pthread_mutex_lock(&text_lock);
+    message_count = 0;
+    log_all[0] = '\0';
+    pthread_mutex_unlock(&text_lock);
+}
+
+static void check_log(const struct test *test)
+{
+    for (int i = 0; i < expectation_count; i++) {
+        expectations[i].met = log_count(expectations[i].text) > 0;
+        if (expectations[i].required && !expectations[i].met)
+            check_fail(test->file, test->line, "no message contained \"%s\"", expectations[i].text);
+    }
+    for (int i = 0; i < message_count; i++) {
+        if (messages[i].serious && !messages[i].asked_for)
+            check_fail(test->file, test->line, "the library said, unexpectedly:\n  %.*s",
+                       (int)strcspn(messages[i].text, "\n"), messages[i].text);
+    }
+}
+
+/* ---- exception handlers --------------------------------------------------------------------- */
+
+static struct reports reports;
+
+static int keep_report(asyncio_loop *loop, void *arg, const asyncio_exception_context *context)
+{
+    (void)loop;
+    (void)arg;
+    if (reports.count < (int)(sizeof reports.list / sizeof *reports.list)) {
+        struct report *report = &reports.list[reports.count];
+        *report = (struct report){ .error = context->error, .task = context->task };
+        snprintf(report->message, sizeof report->message, "%s", context->message);
+    }
+    reports.count++;
+    return 0;
+}
+
+struct reports *reported(asyncio_loop *loop)
+{
+    asyncio_loop_set_exception_handler(loop, keep_report, NULL);
+    return &reports;
+}
+
+int reported_count(const char *text)
+{
+    int count = 0;
+
+    for (int i = 0; i < reports.count && i < (int)(sizeof reports.list / sizeof *reports.list); i++)
+        count += strstr(reports.list[i].message, text) != NULL;
+    return count;
+}
+
+/* ---- main ----------------------------------------------------------------------------------- */
+
+/* In the test's process.  The handlers of Check are not inherited by what is tested. */
+static void run_test(int i)
+{
+    struct test *test = selected[i];
+    char sentence[1000];
+
+    current = i;
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGALRM, SIG_DFL);
+    leftovers_remember();
+    test->fn();
+    check_log(test);
+    if (!leftovers_none(sentence, sizeof sentence))
+        check_fail(test->file, test->line, "left behind: %s", sentence);
+    outcomes[i].finished = true;
+}
+
+/* Prints what did not pass, and the counts; true if nothing failed. */
+static bool print_results(SRunner *runner)
+{
+    int failed = 0, skipped = 0;
+    TestResult **results = srunner_results(runner); /* in the order of the selected */
+
+    for (int i = 0; i < srunner_ntests_run(runner); i++) {
+        if (tr_rtype(results[i]) != CK_PASS) {
+            printf("FAILED %s: %s:%d: %s\n", tr_tcname(results[i]), tr_lfile(results[i]),
+                   tr_lno(results[i]), tr_msg(results[i]));
+            failed++;
+        } else if (outcomes[i].skipped) {
+            printf("SKIPPED %s: %s\n", selected[i]->name, outcomes[i].reason);
+            skipped++;
+        } else if (!outcomes[i].finished) {
+            printf("FAILED %s: it called exit()\n", selected[i]->name);
+            failed++;
+        }
+    }
+    free(results);
+    printf("%d passed, %d failed, %d skipped\n", selected_count - failed - skipped, failed,
+           skipped);
+    return failed == 0;
+}
+
+static int run_all(void)
+{
+    static TTest checks[MAX_TESTS]; /* Check keeps pointers to them */
+    Suite *suite = suite_create("");
+    for (int i = 0; i < selected_count; i++) {
+        checks[i] = (TTest){ selected[i]->name, run_test, selected[i]->file, selected[i]->line };
+        TCase *tcase = tcase_create(selected[i]->name);
+        tcase_set_timeout(tcase, TEST_SECONDS * test_slowness());
+        _tcase_add_test(tcase, &checks[i], 0, 0, i, i + 1);
+        suite_add_tcase(suite, tcase);
+    }
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_SILENT);
+    bool ok = print_results(runner);
+    srunner_free(runner);
+    return ok ? 0 : 1;
+}
+
+static bool is_wanted(const struct test *test, char **names)
+{
+    if (!*names)
+        return true;
+    for (; *names; names++) {
+        if (strstr(test->name, *names))
+            return true;
+    }
+    return false;
+}
+
+static int usage(void)
+{
+    puts("usage: TEST [--list] [--no-fork] [NAME...]\n"
+         "  NAME       only tests whose name contains one of these\n"
+         "  --list     only print their names\n"
+         "  --no-fork  in this very process, for a debugger");
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    bool list = false;
+    char **arg = argv + 1;
+
+    (void)argc;
+    for (; *arg && (*arg)[0] == '-'; arg++) {
+        if (strcmp(*arg, "--list") == 0)
+            list = true;
+        else if (strcmp(*arg, "--no-fork") == 0)
+            without_fork = true;
+        else
+            return usage();
+    }
+    for (struct test *test = tests; test && selected_count < MAX_TESTS; test = test->next) {
+        if (is_wanted(test, arg))
+            selected[selected_count++] = test;
+    }
+    if (list) {
+        for (int i = 0; i < selected_count; i++)
+            puts(selected[i]->name);
+        return 0;
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    outcomes = mmap(NULL, MAX_TESTS * sizeof *outcomes, PROT_READ | PROT_WRITE,
+                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (outcomes == MAP_FAILED) {
+        perror("mmap");
+        return 1;
+    }
+    leftovers_watch();
+    asyncio_set_log_function(capture, NULL, ASYNCIO_LOG_DEBUG);
+    if (!without_fork)
+        return run_all();
+    for (int i = 0; i < selected_count; i++)
+        run_test(i);
+    printf("%d passed\n", selected_count);
+    return 0;
+}

@@ -1,0 +1,144 @@
+/* leftovers.c - what a test must not leave behind: memory, descriptors, threads, children. */
+#include <dirent.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+enum { MAX_FDS = 4096, GRACE_MS = 1000 };
+
+static atomic_long blocks;
+static struct {
+    long blocks;
+    int threads;
+    bool fds[MAX_FDS];
+} before;
+
+/* As the contract of asyncio_set_allocator wants it; blocks are those of malloc, so that the
+ * sanitizers and Valgrind know who made them. */
+static void *count_blocks(void *arg, void *memory, size_t size)
+{
+    (void)arg;
+    if (size == 0) {
+        if (memory)
+            atomic_fetch_sub(&blocks, 1);
+        free(memory);
+        return NULL;
+    }
+    void *block = realloc(memory, size);
+    if (block && !memory)
+        atomic_fetch_add(&blocks, 1);
+    return block;
+}
+
+void leftovers_watch(void)
+{
+    asyncio_set_allocator(count_blocks, NULL);
+}
+
+long blocks_alive(void)
+{
+    return atomic_load(&blocks);
+}
+
+/* Calls `each` for every number in a directory of /proc, and returns how many there were. */
+static int for_each_number(const char *path, void (*each)(int number, void *arg), void *arg)
+{
+    DIR *dir = opendir(path);
+    const struct dirent *entry;
+    int count = 0;
+
+    if (!dir)
+        return 0;
+    while ((entry = readdir(dir))) {
+        if (entry->d_name[0] == '.')
+            continue;
+        int number = (int)strtol(entry->d_name, NULL, 10);
+        if (each && number != dirfd(dir))
+            each(number, arg);
+        count++;
+    }
+    closedir(dir);
+    return count;
+}
+
+static void remember_fd(int fd, void *arg)
+{
+    (void)arg;
+    if (fd < MAX_FDS)
+        before.fds[fd] = true;
+}
+
+void leftovers_remember(void)
+{
+    before.blocks = blocks_alive();
+    before.threads = for_each_number("/proc/self/task", NULL, NULL);
+    memset(before.fds, 0, sizeof before.fds);
+    for_each_number("/proc/self/fd", remember_fd, NULL);
+}
+
+struct sentence {
+    char *text;
+    size_t size;
+};
+
+ASYNCIO_PRINTF(2, 3) static void say(struct sentence *sentence, const char *format, ...)
+{
+    size_t n = strlen(sentence->text);
+    va_list args;
+
+    va_start(args, format);
+    if (n + 1 < sentence->size)
+        vsnprintf(sentence->text + n, sentence->size - n, format, args);
+    va_end(args);
+}
+
+static void compare_fd(int fd, void *arg)
+{
+    char link[64], target[200];
+
+    if (fd < MAX_FDS && before.fds[fd])
+        return;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, target, sizeof target - 1);
+    target[n > 0 ? n : 0] = '\0';
+    say(arg, "descriptor %d (%s); ", fd, target);
+}
+
+/* A thread that was joined, or a sanitizer's own, may take a moment to be gone. */
+static int wait_for_threads(void)
+{
+    int left;
+
+    for (int ms = 0; ms < GRACE_MS; ms++) {
+        left = for_each_number("/proc/self/task", NULL, NULL) - before.threads;
+        if (left <= 0)
+            return 0;
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    }
+    return left;
+}
+
+bool leftovers_none(char *text, size_t size)
+{
+    struct sentence sentence = { text, size };
+    int threads = wait_for_threads();
+    int status;
+
+    *text = '\0';
+    if (blocks_alive() > before.blocks)
+        say(&sentence, "%ld blocks of memory; ", blocks_alive() - before.blocks);
+    for_each_number("/proc/self/fd", compare_fd, &sentence);
+    if (threads > 0)
+        say(&sentence, "%d threads; ", threads);
+    pid_t child = waitpid(-1, &status, WNOHANG);
+    if (child >= 0)
+        say(&sentence, child == 0 ? "a child process; " : "a zombie; ");
+    return *text == '\0';
+}
