@@ -81,8 +81,6 @@ int test_slowness(void)
 
 /* ---- checks --------------------------------------------------------------------------------- */
 
-static char failed_try[400]; /* where the error that a RUN ends with began */
-
 __attribute__((noreturn)) static void fail_now(const char *file, int line, const char *text)
 {
     if (*log_text())
@@ -148,14 +146,6 @@ bool check_near(const char *file, int line, const char *text, double actual, dou
     return check_fail(file, line, "%s is %.9g, expected %.9g", text, actual, expected);
 }
 
-int try_failed(const char *file, int line, const char *text, int result)
-{
-    if (!failed_try[0]) /* the innermost is the first */
-        snprintf(failed_try, sizeof failed_try, "\n  %s:%d: %s was %d (%s)", file, line, text,
-                 result, asyncio_error_name(result));
-    return result;
-}
-
 /* ---- the trace ------------------------------------------------------------------------------ */
 
 static pthread_mutex_t text_lock = PTHREAD_MUTEX_INITIALIZER; /* worker threads trace and log, too */
@@ -187,34 +177,6 @@ bool check_trace(const char *file, int line, const char *expected)
     if (strcmp(trace_text, expected) == 0)
         return true;
     return check_fail(file, line, "the trace is\n  %s\nexpected\n  %s", trace_text, expected);
-}
-
-/* ---- running -------------------------------------------------------------------------------- */
-
-asyncio_run_options run_options(void)
-{
-    static const asyncio_loop_options loop_options = { .virtual_time = true };
-
-    return (asyncio_run_options){ .leave_sigint = true, .loop_options = &loop_options };
-}
-
-int run_result(asyncio_coro *coro, void *arg, enum asyncio_toggle debug)
-{
-    asyncio_run_options options = run_options();
-
-    options.debug = debug;
-    return asyncio_run_with(coro, arg, &options);
-}
-
-bool run_checked(const char *file, int line, const char *text, asyncio_coro *coro, void *arg,
-                 enum asyncio_toggle debug)
-{
-    failed_try[0] = '\0';
-    int r = run_result(coro, arg, debug);
-    if (r == 0)
-        return true;
-    return check_fail(file, line, "%s returned %d (%s)%s", text, r,
-                      r < 0 ? asyncio_error_name(r) : "no error", failed_try);
 }
 
 /* ---- the log -------------------------------------------------------------------------------- */
@@ -314,38 +276,6 @@ static void check_log(const struct test *test)
             check_fail(test->file, test->line, "the library said, unexpectedly:\n  %.*s",
                        (int)strcspn(messages[i].text, "\n"), messages[i].text);
     }
-}
-
-/* ---- exception handlers --------------------------------------------------------------------- */
-
-static struct reports reports;
-
-static int keep_report(asyncio_loop *loop, void *arg, const asyncio_exception_context *context)
-{
-    (void)loop;
-    (void)arg;
-    if (reports.count < (int)(sizeof reports.list / sizeof *reports.list)) {
-        struct report *report = &reports.list[reports.count];
-        *report = (struct report){ .error = context->error, .task = context->task };
-        snprintf(report->message, sizeof report->message, "%s", context->message);
-    }
-    reports.count++;
-    return 0;
-}
-
-struct reports *reported(asyncio_loop *loop)
-{
-    asyncio_loop_set_exception_handler(loop, keep_report, NULL);
-    return &reports;
-}
-
-int reported_count(const char *text)
-{
-    int count = 0;
-
-    for (int i = 0; i < reports.count && i < (int)(sizeof reports.list / sizeof *reports.list); i++)
-        count += strstr(reports.list[i].message, text) != NULL;
-    return count;
 }
 
 /* ---- main ----------------------------------------------------------------------------------- */
