@@ -1,0 +1,117 @@
+# Front door: each target installs what it lacks, configures a preset of CMakePresets.json, builds
+# it in build/<preset> and runs something.  `make help` lists them.  What the build prints goes to
+# stderr, so that `make run` prints what the program prints.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+PROGRAM ?=
+ARGS    ?=
+TESTS   ?=
+WERROR  ?=
+JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.SUFFIXES:
+
+# $(call configure,preset): Ninja, unless the directory is there already and uses something else.
+configure = if [ ! -e build/$(1)/CMakeCache.txt ] && command -v ninja >/dev/null; then \
+                generator="-G Ninja"; fi; \
+            cmake --preset $(1) $$generator $(if $(WERROR),-D ASYNCIO_WERROR=$(WERROR)) >/dev/null
+# $(call build,preset,targets)
+build = @$(call configure,$(1)) && \
+        cmake --build build/$(1) --parallel $(JOBS) $(if $(2),--target $(2)) >&2
+# $(call test,preset): the suites; TESTS=regex chooses some.  Then what was skipped, and why.
+test = @ctest --preset $(1) --parallel $(JOBS) $(if $(TESTS),-R '$(TESTS)'); status=$$?; \
+       python3 tools/skips.py build/$(1)/Testing/Temporary/LastTest.log && exit $$status
+
+##@ What everybody needs
+
+.PHONY: run
+run: setup ## build, and run the showcase; or PROGRAM=file.c, with ARGS="..."
+ifeq ($(PROGRAM),)
+	$(call build,release,example_showcase)
+	@build/release/examples/showcase $(ARGS)
+else
+	$(call build,release,asyncio_static)
+	@mkdir -p build/run
+	@$(or $(CC),cc) -std=c11 -D_GNU_SOURCE= -O2 -g -Wall -Wextra -Iinclude '$(PROGRAM)' \
+	    -o 'build/run/$(basename $(notdir $(PROGRAM)))' build/release/libasyncio.a -pthread -lm
+	@'build/run/$(basename $(notdir $(PROGRAM)))' $(ARGS)
+endif
+
+.PHONY: test
+test: setup ## build with fault injection and run every suite on every back end; TESTS=regex
+	$(call build,dev)
+	$(call test,dev)
+
+.PHONY: install
+install: setup ## install below PREFIX (/usr/local), staged in DESTDIR
+	$(call build,release)
+	@DESTDIR='$(DESTDIR)' cmake --install build/release --prefix '$(PREFIX)'
+	@if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
+
+##@ For those who change it
+
+.PHONY: bench
+bench: setup ## run the benchmarks
+	$(call build,release,bench)
+	@if [ -x bench/run ]; then exec bench/run $(ARGS); fi; \
+	 for program in build/release/bench/*; do \
+	     if [ -f "$$program" ] && [ -x "$$program" ]; then \
+	         echo "== $${program##*/}"; "$$program" $(ARGS) || exit 1; fi; \
+	 done
+
+.PHONY: rules
+rules: ## which rules of asyncio the tests name; fails if one of this milestone is missing
+	@python3 tools/rules.py --require
+
+.PHONY: asan tsan asan-clang tsan-clang
+asan tsan: setup ## the suites under AddressSanitizer with UBSan; under ThreadSanitizer
+	$(call build,$@)
+	$(call test,$@)
+asan-clang tsan-clang: setup-all ## the same, compiled by clang
+	$(call build,$@)
+	$(call test,$@)
+
+.PHONY: sanitize
+sanitize: asan tsan asan-clang tsan-clang ## all four
+
+.PHONY: torture
+torture: setup ## every test again and again: fail at every call, cancel at every suspension
+	$(call build,dev)
+	@ctest --preset torture --parallel $(JOBS) $(if $(TESTS),-R '$(TESTS)')
+
+.PHONY: coverage
+coverage: setup-all ## which lines and branches of src/ the tests run
+	$(call build,coverage)
+	@ctest --preset coverage --parallel $(JOBS) -LE 'torture|house'
+	@gcovr --root . --filter src/ --exclude '.*_test\.c' --sort-uncovered build/coverage
+
+.PHONY: tidy
+tidy: setup-all ## clang's warnings, clang-tidy, and the rules of the house
+	$(call build,tidy)
+	@python3 tools/tidy.py
+
+sources = git ls-files -co --exclude-standard '*.[ch]' ':!:docs'
+.PHONY: format format-check
+format: setup-all ## lay out every C file as .clang-format says
+	@$(sources) | xargs clang-format -i
+format-check: setup-all
+	@$(sources) | xargs clang-format --dry-run -Werror
+
+.PHONY: clean
+clean: ## remove build/
+	rm -rf build
+
+.PHONY: setup setup-all
+setup:
+	@tools/setup.sh
+setup-all:
+	@tools/setup.sh --all
+
+.PHONY: help
+help:
+	@awk 'BEGIN { FS = ":.*##" } \
+	    /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	    /^[a-z -]+:.*##/ { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,50 @@
+#!/bin/sh
+# setup.sh - installs what the build needs, by package name, on Debian and its relatives.
+#
+#   tools/setup.sh          for make run, make test, make install
+#   tools/setup.sh --all    for the sanitizers, clang, formatting, coverage and peers too
+#
+# What is there already is not touched: a second run does nothing and needs neither root nor network.
+set -eu
+
+# "a|b": either will do.
+needed='gcc g++ libc6-dev make cmake ninja-build pkg-config|pkgconf check python3'
+extra='clang clang-format clang-tidy libclang-rt-14-dev llvm gcovr valgrind libuv1-dev libst-dev'
+
+case ${1-} in
+    '') wanted=$needed ;;
+    --all) wanted="$needed $extra" ;;
+    *) echo "usage: $0 [--all]" >&2; exit 2 ;;
+esac
+
+if ! command -v dpkg-query >/dev/null; then
+    echo "$0: this is no Debian; it is up to you that there are: $wanted" >&2
+    exit 0
+fi
+
+is_installed() {
+    # A package is called name, or name:architecture where several may be installed.
+    dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed
+}
+
+missing=
+for alternatives in $wanted; do
+    found=
+    for package in $(echo "$alternatives" | tr '|' ' '); do
+        if is_installed "$package"; then found=yes; break; fi
+    done
+    [ "$found" ] || missing="$missing ${alternatives%%|*}"
+done
+[ "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ]; then
+    echo "$0: not installed:$missing" >&2
+    echo "$0: installing them needs root; run once:  sudo $0 $*" >&2
+    exit 1
+fi
+
+echo "$0: installing$missing" >&2
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q >&2
+# shellcheck disable=SC2086 # a list of words
+apt-get install -q -y --no-install-recommends $missing >&2
