@@ -20,8 +20,8 @@ enum { NS_PER_S = 1000000000 };
 int64_t sys_now_ns(void);
 
 /* Seconds as a double to nanoseconds, rounded up, so that no timer is early: INFINITY and all that
- * is beyond about 292 years become INT64_MAX; negative infinity and the like INT64_MIN.  NaN is the
- * caller's to refuse. */
+ * is beyond about 292 years become INT64_MAX; negative infinity and the like INT64_MIN; and back.
+ * NaN is the caller's to refuse. */
 int64_t sys_seconds_to_ns(double seconds);
 double sys_ns_to_seconds(int64_t ns);
 
@@ -50,6 +50,7 @@ int sys_get_option(int fd, int level, int name);            /* getsockopt of an 
 int sys_is_blocking(int fd); /* 1, 0, or an error */
 /* SO_LINGER 0: closing it then resets the connection. */
 void sys_reset_on_close(int fd);
+int sys_interface_index(const char *name); /* of "eth0"; > 0, or an error */
 
 /* ---- waiting ---- */
 
@@ -61,7 +62,8 @@ void sys_event_clear(int fd);
 struct pollfd;
 struct epoll_event;
 
-/* timeout_ns < 0: no limit.  Rounded up where the kernel's unit is coarser.  0 on EINTR. */
+/* timeout_ns < 0: no limit.  Rounded up where the kernel's unit is coarser.  0 on EINTR, or after a
+ * day: who waits looks at the clock again. */
 int sys_poll(struct pollfd *fds, size_t count, int64_t timeout_ns);
 int sys_epoll_create(void);
 int sys_epoll_ctl(int epoll_fd, int operation, int fd, uint32_t events, uint64_t data);
@@ -79,7 +81,8 @@ int sys_pages_guard(void *pages, size_t size);
 
 /* ---- threads ---- */
 
-/* Starts a thread that blocks all signals; joinable. */
+/* Starts a thread that blocks all signals but those of its own faults; joinable.  The kernel keeps
+ * the first 15 bytes of `name`. */
 int sys_thread_start(pthread_t *thread, void *(*fn)(void *arg), void *arg, const char *name);
 unsigned sys_processor_count(void);
 /* How many threads the process has, without a sanitizer's own; -ENOTSUP. */

@@ -1,0 +1,268 @@
+/* sys_socket.c - sockets.
+ *
+ * Each call makes one system call, asks fault_fails() before it, restarts it after a signal and
+ * turns its result into an int.  A descriptor made here is close-on-exec and non-blocking before
+ * anybody else can see it.  Addresses are untouched by a call that fails.
+ */
+#include "ground/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <net/if.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "ground/fault.h"
+
+#define RESTART(result, call)                                                                      \
+    do {                                                                                           \
+        (result) = (call);                                                                         \
+    } while ((result) < 0 && errno == EINTR)
+
+/* sendmsg() gets the caller's array as it is. */
+_Static_assert(sizeof(asyncio_bytes) == sizeof(struct iovec), "asyncio_bytes is not an iovec");
+_Static_assert(offsetof(asyncio_bytes, data) == offsetof(struct iovec, iov_base), "data");
+_Static_assert(offsetof(asyncio_bytes, size) == offsetof(struct iovec, iov_len), "size");
+
+enum { PARTS_MAX = 1024 }; /* IOV_MAX, which limits.h need not have */
+
+static int result_of(ssize_t result)
+{
+    return result < 0 ? -errno : (int)result;
+}
+
+static const struct sockaddr *sockaddr_of(const asyncio_address *address)
+{
+    return (const struct sockaddr *)(const void *)address->data;
+}
+
+static struct sockaddr *sockaddr_room(asyncio_address *address)
+{
+    return (struct sockaddr *)(void *)address->data;
+}
+
+/* How much of `size` to move at once. */
+static size_t transfer_size(size_t size)
+{
+    if (fault_short_transfers() && size > 1)
+        return 1;
+    return size < INT_MAX ? size : INT_MAX;
+}
+
+int sys_socket(int family, int type, int protocol)
+{
+    if (fault_fails())
+        return -EMFILE;
+    return result_of(socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
+}
+
+void sys_close(int fd)
+{
+    /* Not restarted: after EINTR Linux has closed it, and the number may be somebody else's. */
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+int sys_bind(int fd, const asyncio_address *address)
+{
+    if (fault_fails())
+        return -EADDRINUSE;
+    return result_of(bind(fd, sockaddr_of(address), address->size));
+}
+
+int sys_listen(int fd, int backlog)
+{
+    if (fault_fails())
+        return -EADDRINUSE;
+    return result_of(listen(fd, backlog));
+}
+
+int sys_connect(int fd, const asyncio_address *address)
+{
+    if (fault_fails())
+        return -ECONNREFUSED;
+    if (connect(fd, sockaddr_of(address), address->size) == 0)
+        return 0;
+    /* Interrupted, it goes on by itself; a second connect() would only say EALREADY. */
+    return errno == EINTR ? -EINPROGRESS : -errno;
+}
+
+int sys_socket_error(int fd)
+{
+    int error;
+    socklen_t size = sizeof error;
+
+    if (fault_fails())
+        return -ECONNREFUSED;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+        return -errno;
+    return -error;
+}
+
+int sys_accept(int listener, asyncio_address *from)
+{
+    struct sockaddr *room = from != NULL ? sockaddr_room(from) : NULL;
+    socklen_t size = from != NULL ? sizeof from->data : 0;
+    int fd;
+
+    if (fault_fails())
+        return -EMFILE;
+    RESTART(fd, accept4(listener, room, from != NULL ? &size : NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (fd < 0)
+        return -errno;
+    if (from != NULL)
+        from->size = size;
+    return fd;
+}
+
+int sys_recv(int fd, void *data, size_t size)
+{
+    ssize_t got;
+
+    if (fault_fails())
+        return -ECONNRESET;
+    RESTART(got, recv(fd, data, transfer_size(size), 0));
+    return result_of(got);
+}
+
+int sys_recvfrom(int fd, void *data, size_t size, asyncio_address *from)
+{
+    struct sockaddr *room = from != NULL ? sockaddr_room(from) : NULL;
+    socklen_t room_size = from != NULL ? sizeof from->data : 0;
+    ssize_t got;
+
+    if (fault_fails())
+        return -ECONNREFUSED;
+    if (size > INT_MAX)
+        size = INT_MAX;
+    RESTART(got, recvfrom(fd, data, size, 0, room, from != NULL ? &room_size : NULL));
+    if (got >= 0 && from != NULL)
+        from->size = room_size;
+    return result_of(got);
+}
+
+int sys_send(int fd, const void *data, size_t size)
+{
+    ssize_t sent;
+
+    if (fault_fails())
+        return -ECONNRESET;
+    RESTART(sent, send(fd, data, transfer_size(size), MSG_NOSIGNAL));
+    return result_of(sent);
+}
+
+/* The first byte of the first part that has one. */
+static int send_one_of(int fd, const asyncio_bytes *parts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].size > 0)
+            return sys_send(fd, parts[i].data, 1);
+    }
+    return 0;
+}
+
+int sys_sendv(int fd, const asyncio_bytes *parts, size_t count)
+{
+    ssize_t sent;
+
+    if (fault_short_transfers())
+        return send_one_of(fd, parts, count);
+    if (fault_fails())
+        return -ECONNRESET;
+
+    /* The kernel only reads them, but its struct is not const.  It moves at most 2 GiB. */
+    struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)parts,
+                              .msg_iovlen = count < PARTS_MAX ? count : PARTS_MAX };
+    RESTART(sent, sendmsg(fd, &message, MSG_NOSIGNAL));
+    return result_of(sent);
+}
+
+int sys_sendto(int fd, const void *data, size_t size, const asyncio_address *to)
+{
+    ssize_t sent;
+
+    if (fault_fails())
+        return -ENOBUFS;
+    if (size > INT_MAX)
+        return -EMSGSIZE;
+    RESTART(sent, sendto(fd, data, size, MSG_NOSIGNAL, sockaddr_of(to), to->size));
+    return result_of(sent);
+}
+
+int sys_shutdown_write(int fd)
+{
+    if (fault_fails())
+        return -ENOTCONN;
+    return result_of(shutdown(fd, SHUT_WR));
+}
+
+typedef int name_of_socket(int fd, struct sockaddr *restrict name, socklen_t *restrict size);
+
+static int get_name(int fd, asyncio_address *address, name_of_socket *get, int fault)
+{
+    socklen_t size = sizeof address->data;
+
+    if (fault_fails())
+        return fault;
+    if (get(fd, sockaddr_room(address), &size) < 0)
+        return -errno;
+    address->size = size;
+    return 0;
+}
+
+int sys_getsockname(int fd, asyncio_address *address)
+{
+    return get_name(fd, address, getsockname, -ENOBUFS);
+}
+
+int sys_getpeername(int fd, asyncio_address *address)
+{
+    return get_name(fd, address, getpeername, -ENOTCONN);
+}
+
+int sys_set_option(int fd, int level, int name, int value)
+{
+    if (fault_fails())
+        return -ENOMEM;
+    return result_of(setsockopt(fd, level, name, &value, sizeof value));
+}
+
+int sys_get_option(int fd, int level, int name)
+{
+    int value = 0;
+    socklen_t size = sizeof value;
+
+    if (fault_fails())
+        return -ENOMEM;
+    if (getsockopt(fd, level, name, &value, &size) < 0)
+        return -errno;
+    return value;
+}
+
+int sys_is_blocking(int fd)
+{
+    if (fault_fails())
+        return -EBADF;
+
+    int flags = fcntl(fd, F_GETFL);
+    return flags < 0 ? -errno : (flags & O_NONBLOCK) == 0;
+}
+
+void sys_reset_on_close(int fd)
+{
+    struct linger linger = { .l_onoff = 1 };
+
+    /* On what is no TCP socket there is nothing to reset. */
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+
+int sys_interface_index(const char *name)
+{
+    if (fault_fails())
+        return -EMFILE;
+
+    unsigned index = if_nametoindex(name);
+    return index > 0 ? (int)index : -errno;
+}

@@ -1,0 +1,111 @@
+/* sys_thread.c - threads: starting one, and how many there are.
+ *
+ * Signals are for the threads that were there before the library.  One started here blocks them all
+ * before its first instruction, but for those that tell of a fault of its own: a crash reporter
+ * must see these.
+ */
+#include "ground/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ground/fault.h"
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define OWN_THREADS 1 /* TSan's background thread */
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define OWN_THREADS 1
+#endif
+#if !defined(OWN_THREADS)
+#define OWN_THREADS 0
+#endif
+
+static void fill_with_asynchronous(sigset_t *signals)
+{
+    static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS };
+
+    sigfillset(signals);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        sigdelset(signals, faults[i]);
+}
+
+int sys_thread_start(pthread_t *thread, void *(*fn)(void *arg), void *arg, const char *name)
+{
+    sigset_t signals, before;
+    pthread_t started;
+    char short_name[16]; /* all that the kernel keeps, and it refuses longer ones */
+
+    if (fault_fails())
+        return -EAGAIN;
+
+    /* A thread inherits the mask of its creator. */
+    fill_with_asynchronous(&signals);
+    (void)pthread_sigmask(SIG_SETMASK, &signals, &before);
+    int error = pthread_create(&started, NULL, fn, arg);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0)
+        return -error;
+
+    /* A name is for those who look; without it, or when the thread has ended, nothing is lost. */
+    (void)snprintf(short_name, sizeof short_name, "%s", name);
+    (void)pthread_setname_np(started, short_name);
+    *thread = started;
+    return 0;
+}
+
+unsigned sys_processor_count(void)
+{
+    cpu_set_t set;
+
+    /* What this process may use; refused where there are more processors than the set holds. */
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return (unsigned)CPU_COUNT(&set);
+
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 ? (unsigned)online : 1;
+}
+
+/* Field 20 of /proc/PID/stat.  Field 2 is the program's name in parentheses, and may itself have
+ * parentheses and blanks in it; after the last one come the others, each after a blank. */
+static int parse_thread_count(const char *stat)
+{
+    const char *field = strrchr(stat, ')');
+
+    for (int number = 2; field != NULL && number < 20; number++)
+        field = strchr(field + 1, ' ');
+    if (field == NULL)
+        return -ENOTSUP;
+
+    long count = strtol(field, NULL, 10);
+    return count > OWN_THREADS ? (int)count - OWN_THREADS : -ENOTSUP;
+}
+
+int sys_thread_count(void)
+{
+    char stat[1024]; /* 52 numbers of at most 20 digits, of which it takes the first 18 */
+    ssize_t size;
+
+    if (fault_fails())
+        return -ENOTSUP;
+
+    int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -ENOTSUP;
+    do {
+        size = read(fd, stat, sizeof stat - 1);
+    } while (size < 0 && errno == EINTR);
+    sys_close(fd);
+    if (size <= 0)
+        return -ENOTSUP;
+    stat[size] = '\0';
+    return parse_thread_count(stat);
+}
