@@ -16,6 +16,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "torture/torture.h"
+
 #if __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>
 #else
@@ -34,7 +36,14 @@
 #define SANITIZED 0
 #endif
 
-enum { TEST_SECONDS = 10, MAX_TESTS = 2000, REASON_SIZE = 200, TEXT_SIZE = 16384 };
+enum {
+    TEST_SECONDS = 10,
+    TORTURE_RUNS = 200, /* of one test */
+    MAX_TESTS = 2000,
+    REASON_SIZE = 200,
+    TEXT_SIZE = 16384,
+    SKIPPED_STATUS = 77, /* CTest then says so */
+};
 
 struct outcome {
     bool skipped;
@@ -47,7 +56,7 @@ static struct test *selected[MAX_TESTS];
 static struct outcome *outcomes; /* of the selected, shared with their processes */
 static int selected_count;
 static int current = -1; /* its index, in its process */
-static bool without_fork;
+static bool without_fork, torturing;
 
 /* ---- tests ---------------------------------------------------------------------------------- */
 
@@ -71,7 +80,7 @@ void test_skip(const char *reason)
 
 bool test_is_torture(void)
 {
-    return false;
+    return torturing;
 }
 
 int test_slowness(void)
@@ -298,8 +307,8 @@ static void run_test(int i)
     outcomes[i].finished = true;
 }
 
-/* Prints what did not pass, and the counts; true if nothing failed. */
-static bool print_results(SRunner *runner)
+/* Prints what did not pass, and the counts; returns the exit status. */
+static int print_results(SRunner *runner)
 {
     int failed = 0, skipped = 0;
     TestResult **results = srunner_results(runner); /* in the order of the selected */
@@ -320,7 +329,9 @@ static bool print_results(SRunner *runner)
     free(results);
     printf("%d passed, %d failed, %d skipped\n", selected_count - failed - skipped, failed,
            skipped);
-    return failed == 0;
+    if (failed > 0)
+        return 1;
+    return skipped > 0 && skipped == selected_count ? SKIPPED_STATUS : 0;
 }
 
 static int run_all(void)
@@ -336,67 +347,177 @@ static int run_all(void)
     }
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_SILENT);
-    bool ok = print_results(runner);
+    int status = print_results(runner);
     srunner_free(runner);
-    return ok ? 0 : 1;
+    return status;
 }
 
-static bool is_wanted(const struct test *test, char **names)
+/* ---- torture -------------------------------------------------------------------------------- */
+
+static void torture_run(int subject)
 {
-    if (!*names)
+    current = subject;
+    selected[subject]->fn();
+}
+
+static const char *torture_name(int subject)
+{
+    return selected[subject]->name;
+}
+
+static const char *torture_skipped(int subject)
+{
+    return outcomes[subject].skipped ? outcomes[subject].reason : NULL;
+}
+
+/* ---- the command line ----------------------------------------------------------------------- */
+
+struct command {
+    bool list, one;     /* one: a single torture run of the test called `subject` */
+    const char *subject;
+    char **names;
+    struct fault_plan plan;
+    struct torture torture;
+};
+
+static const char usage[] =
+    "usage: TEST [OPTION...] [NAME...]\n"
+    "  NAME         only tests whose name contains one of these\n"
+    "  --list       only print their names\n"
+    "  --no-fork    in this very process, for a debugger\n"
+    "  --torture    each again and again, while calls fail and tasks are cancelled\n"
+    "  --max N      at most N torture runs of each; 0: all\n"
+    "To repeat one torture run, in this process:\n"
+    "  --subject NAME  --plain | --fail K | --fail-on K | --cancel K | --interrupt K | --short\n";
+
+/* False: no such option. */
+static bool parse_flag(struct command *command, const char *option)
+{
+    if (strcmp(option, "--list") == 0)
+        command->list = true;
+    else if (strcmp(option, "--no-fork") == 0)
+        without_fork = true;
+    else if (strcmp(option, "--torture") == 0)
+        torturing = true;
+    else if (strcmp(option, "--plain") == 0)
+        command->one = true;
+    else if (strcmp(option, "--short") == 0)
+        command->one = command->plan.short_transfers = true;
+    else
+        return false;
+    return true;
+}
+
+static bool parse_plan(struct fault_plan *plan, const char *option, const char *value)
+{
+    uint64_t k = strtoull(value, NULL, 10);
+
+    plan->fail_on = strcmp(option, "--fail-on") == 0;
+    if (plan->fail_on || strcmp(option, "--fail") == 0)
+        plan->fail_call = k;
+    else if (strcmp(option, "--cancel") == 0)
+        plan->cancel_suspension = k;
+    else if (strcmp(option, "--interrupt") == 0)
+        plan->interrupt_suspension = k;
+    else
+        return false;
+    return true;
+}
+
+static bool parse_value(struct command *command, const char *option, const char *value)
+{
+    if (!value)
+        return false;
+    if (strcmp(option, "--subject") == 0)
+        command->subject = value;
+    else if (strcmp(option, "--max") == 0)
+        command->torture.max = (int)strtol(value, NULL, 10);
+    else if (parse_plan(&command->plan, option, value))
+        command->one = true;
+    else
+        return false;
+    return true;
+}
+
+static bool is_wanted(const struct test *test, const struct command *command)
+{
+    if (command->subject)
+        return strcmp(test->name, command->subject) == 0;
+    if (!*command->names)
         return true;
-    for (; *names; names++) {
-        if (strstr(test->name, *names))
+    for (char **name = command->names; *name; name++) {
+        if (strstr(test->name, *name))
             return true;
     }
     return false;
 }
 
-static int usage(void)
+static int run_torture(const struct command *command)
 {
-    puts("usage: TEST [--list] [--no-fork] [NAME...]\n"
-         "  NAME       only tests whose name contains one of these\n"
-         "  --list     only print their names\n"
-         "  --no-fork  in this very process, for a debugger");
-    return 2;
+#ifndef ASYNCIO_FAULT_INJECTION
+    puts("built without ASYNCIO_FAULT_INJECTION");
+    return SKIPPED_STATUS;
+#endif
+    if (!command->one)
+        return torture_all(&command->torture) ? 0 : 1;
+    torturing = true;
+    for (int i = 0; i < selected_count; i++) {
+        if (!torture_one(&command->torture, i, &command->plan))
+            return 1;
+    }
+    return 0;
 }
 
-int main(int argc, char **argv)
+static int run_here(void)
 {
-    bool list = false;
-    char **arg = argv + 1;
+    for (int i = 0; i < selected_count; i++)
+        run_test(i);
+    printf("%d passed\n", selected_count);
+    return 0;
+}
 
-    (void)argc;
-    for (; *arg && (*arg)[0] == '-'; arg++) {
-        if (strcmp(*arg, "--list") == 0)
-            list = true;
-        else if (strcmp(*arg, "--no-fork") == 0)
-            without_fork = true;
-        else
-            return usage();
-    }
-    for (struct test *test = tests; test && selected_count < MAX_TESTS; test = test->next) {
-        if (is_wanted(test, arg))
-            selected[selected_count++] = test;
-    }
-    if (list) {
-        for (int i = 0; i < selected_count; i++)
-            puts(selected[i]->name);
-        return 0;
-    }
+static void prepare(void)
+{
     setvbuf(stdout, NULL, _IOLBF, 0);
     outcomes = mmap(NULL, MAX_TESTS * sizeof *outcomes, PROT_READ | PROT_WRITE,
                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (outcomes == MAP_FAILED) {
         perror("mmap");
-        return 1;
+        exit(1);
     }
     leftovers_watch();
     asyncio_set_log_function(capture, NULL, ASYNCIO_LOG_DEBUG);
-    if (!without_fork)
-        return run_all();
-    for (int i = 0; i < selected_count; i++)
-        run_test(i);
-    printf("%d passed\n", selected_count);
-    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct command command = {
+        .torture = { torture_run, torture_name, torture_skipped, argv[0], .max = TORTURE_RUNS }
+    };
+    char **arg = argv + 1;
+
+    (void)argc;
+    for (; *arg && (*arg)[0] == '-'; arg++) {
+        if (parse_flag(&command, *arg))
+            continue;
+        if (!parse_value(&command, arg[0], arg[1])) {
+            fputs(usage, stderr);
+            return 2;
+        }
+        arg++;
+    }
+    command.names = arg;
+    for (struct test *test = tests; test && selected_count < MAX_TESTS; test = test->next) {
+        if (is_wanted(test, &command))
+            selected[selected_count++] = test;
+    }
+    for (int i = 0; command.list && i < selected_count; i++)
+        puts(selected[i]->name);
+    if (command.list)
+        return 0;
+    prepare();
+    command.torture.count = selected_count;
+    if (torturing || command.one)
+        return run_torture(&command);
+    return without_fork ? run_here() : run_all();
 }

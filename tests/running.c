@@ -18,7 +18,8 @@ asyncio_run_options run_options(void)
 {
     static const asyncio_loop_options loop_options = { .virtual_time = true };
 
-    return (asyncio_run_options){ .leave_sigint = true, .loop_options = &loop_options };
+    /* In torture SIGINT may come at any suspension. */
+    return (asyncio_run_options){ .leave_sigint = !test_is_torture(), .loop_options = &loop_options };
 }
 
 int run_result(asyncio_coro *coro, void *arg, enum asyncio_toggle debug)

@@ -1,0 +1,115 @@
+/* subjects.c - the programs and the examples as tests, to be tortured: their main() under another
+ * name, on the simulated back end, where no time passes. */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../harness.h"
+#include "torture.h"
+
+typedef int program_main(int argc, char **argv);
+
+static int run_on(const char *backend, program_main *program)
+{
+    static char name[] = "program";
+    char *argv[] = { name, NULL };
+
+    setenv("ASYNCIO_BACKEND", backend, 1);
+    int r = program(1, argv);
+    fflush(stdout);
+    return r;
+}
+
+/* The examples; the list is made by CMakeLists.txt, of EXAMPLE(name). */
+#define EXAMPLE(name)                                                                              \
+    program_main example_##name##_main;                                                            \
+    TEST(example_##name)                                                                           \
+    {                                                                                              \
+        CHECK_INT(run_on("sim", example_##name##_main), 0);                                        \
+    }
+#include "examples.inc"
+
+#define PROGRAM(name)                                                                              \
+    program_main program_##name##_main;                                                            \
+    TEST(program_##name)                                                                           \
+    {                                                                                              \
+        CHECK_INT(run_on("sim", program_##name##_main), 0);                                        \
+    }
+PROGRAM(01_hello)
+PROGRAM(02_gather)
+PROGRAM(03_group)
+PROGRAM(12_sync)
+
+/* ---- the queue: ends by SIGINT -------------------------------------------------------------- */
+
+program_main program_06_queue_main;
+
+TEST(program_06_queue)
+{
+    if (!test_is_torture())
+        SKIP("ends only by the SIGINT of a torture run");
+    torture_interrupt_at(60);
+    run_on("sim", program_06_queue_main);
+}
+
+/* ---- the echo server: real sockets, one client, then SIGINT --------------------------------- */
+
+enum { ECHO_PORT = 8888, CONNECT_TRIES = 200 };
+
+program_main program_04_echo_main;
+
+static int connect_to_echo(void)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(ECHO_PORT) };
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    for (int i = 0; i < CONNECT_TRIES; i++) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+            return fd;
+        close(fd);
+        nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
+    }
+    return -1;
+}
+
+/* The server under torture may answer or not; then it is told to end. */
+__attribute__((noreturn)) static void be_client(void)
+{
+    char data[64];
+    int fd = connect_to_echo();
+
+    if (fd >= 0) {
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ .tv_usec = 200000 },
+                   sizeof(struct timeval));
+        if (send(fd, "hello", 5, MSG_NOSIGNAL) == 5)
+            asyncio_ignore((int)recv(fd, data, sizeof data, MSG_WAITALL));
+        close(fd);
+    }
+    kill(getppid(), SIGINT);
+    _exit(0);
+}
+
+TEST(program_04_echo)
+{
+    int lock = open("/tmp/libasyncio-tests-8888.lock", O_CREAT | O_RDWR | O_CLOEXEC, 0666);
+
+    if (lock < 0 || flock(lock, LOCK_EX) < 0)
+        SKIP("no lock for port 8888");
+    torture_sigint_may_kill(); /* the client's comes when it comes, also to a server that gave up */
+    pid_t client = fork();
+    if (client == 0)
+        be_client();
+    run_on("epoll", program_04_echo_main);
+    kill(client, SIGKILL);
+    waitpid(client, NULL, 0);
+    close(lock);
+}

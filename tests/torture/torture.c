@@ -1,0 +1,431 @@
+/* torture.c - see torture.h.
+ *
+ * The runs of a subject are a list of plans, made after the run that counts.  Two processes at a
+ * time work it off.  What a process has to say comes back in memory shared with it, what it writes
+ * to stderr in a memory file, of which the end is shown if it failed.
+ */
+#include "torture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../harness.h"
+
+#ifdef ASYNCIO_FAULT_INJECTION
+
+enum {
+    JOBS = 2,
+    RUN_SECONDS = 5,
+    MAX_INTERRUPTS = 50,
+    MAX_HANGS = 5,    /* then the subject is given up: each costs its whole limit */
+    SHOWN_OUTPUTS = 2, /* of a subject, the ends of stderr */
+    SHOWN_FAILURES = 25,
+};
+
+/* What a process tells: how far it came, and its complaint. */
+struct report_slot {
+    uint64_t calls, suspensions;
+    bool ended, sigint_may_kill;
+    char complaint[1000];
+};
+
+struct job {
+    pid_t pid; /* 0: free */
+    struct fault_plan plan;
+    int64_t deadline_ms;
+    int output; /* a memory file */
+    struct report_slot *slot;
+};
+
+struct runs {
+    const struct torture *torture;
+    int subject;
+    struct fault_plan *plans;
+    int count;
+    int done, failures, hangs, interrupted;
+};
+
+static struct job jobs[JOBS];
+static struct report_slot *own_slot; /* in the process of a run */
+static struct fault_plan own_plan;
+
+int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
+void __gcov_dump(void) __attribute__((weak));
+
+/* ---- in the process of a run ---------------------------------------------------------------- */
+
+void torture_interrupt_at(uint64_t suspension)
+{
+    if (own_plan.interrupt_suspension == 0)
+        own_plan.interrupt_suspension = suspension;
+    fault_set_plan(&own_plan);
+}
+
+void torture_sigint_may_kill(void)
+{
+    if (own_slot)
+        own_slot->sigint_may_kill = true;
+}
+
+/* False, and a complaint in the slot, if the subject left anything behind. */
+static bool run_subject(const struct torture *torture, int subject, const struct fault_plan *plan,
+                        struct report_slot *slot)
+{
+    char sentence[sizeof slot->complaint - 20];
+
+    own_slot = slot;
+    own_plan = *plan;
+    leftovers_remember();
+    fault_set_plan(&own_plan);
+    torture->run(subject);
+    slot->calls = fault_calls();
+    slot->suspensions = fault_suspensions();
+    slot->ended = true;
+    fault_set_plan(&(struct fault_plan){ 0 });
+    if (!leftovers_none(sentence, sizeof sentence)) {
+        snprintf(slot->complaint, sizeof slot->complaint, "left behind: %s", sentence);
+        return false;
+    }
+    if (__lsan_do_recoverable_leak_check && __lsan_do_recoverable_leak_check() != 0) {
+        snprintf(slot->complaint, sizeof slot->complaint, "leaked memory");
+        return false;
+    }
+    return true;
+}
+
+static void be_child(const struct torture *torture, int subject, struct job *job,
+                     const sigset_t *mask)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    setpgid(0, 0);
+    setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+    dup2(null, STDIN_FILENO);
+    dup2(null, STDOUT_FILENO);
+    dup2(job->output, STDERR_FILENO);
+    sigprocmask(SIG_SETMASK, mask, NULL);
+    bool ok = run_subject(torture, subject, &job->plan, job->slot);
+    if (__gcov_dump)
+        __gcov_dump();
+    _exit(ok ? 0 : 1);
+}
+
+/* ---- one process after the other ------------------------------------------------------------ */
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void start(const struct runs *runs, struct job *job, const struct fault_plan *plan,
+                  const sigset_t *mask)
+{
+    job->plan = *plan;
+    job->deadline_ms = now_ms() + (int64_t)RUN_SECONDS * 1000 * test_slowness();
+    memset(job->slot, 0, sizeof *job->slot);
+    if (ftruncate(job->output, 0) < 0 || lseek(job->output, 0, SEEK_SET) < 0)
+        abort();
+    fflush(NULL);
+    job->pid = fork();
+    if (job->pid == 0)
+        be_child(runs->torture, runs->subject, job, mask);
+    if (job->pid < 0) {
+        perror("fork");
+        exit(1);
+    }
+}
+
+/* The option that repeats a plan. */
+static const char *plan_option(const struct fault_plan *plan, char *text, size_t size)
+{
+    if (plan->fail_call > 0)
+        snprintf(text, size, "--fail%s %llu", plan->fail_on ? "-on" : "",
+                 (unsigned long long)plan->fail_call);
+    else if (plan->cancel_suspension > 0)
+        snprintf(text, size, "--cancel %llu", (unsigned long long)plan->cancel_suspension);
+    else if (plan->interrupt_suspension > 0)
+        snprintf(text, size, "--interrupt %llu", (unsigned long long)plan->interrupt_suspension);
+    else
+        snprintf(text, size, plan->short_transfers ? "--short" : "--plain");
+    return text;
+}
+
+static void show_output(int fd)
+{
+    char text[3000];
+    off_t size = lseek(fd, 0, SEEK_END);
+    off_t from = size > (off_t)sizeof text ? size - (off_t)sizeof text : 0;
+    ssize_t n = pread(fd, text, sizeof text, from);
+
+    if (n <= 0)
+        return;
+    printf("        | ");
+    for (ssize_t i = 0; i < n; i++) {
+        putchar(text[i]);
+        if (text[i] == '\n' && i + 1 < n)
+            printf("        | ");
+    }
+    if (text[n - 1] != '\n')
+        putchar('\n');
+}
+
+static void print_failure(struct runs *runs, const struct job *job, const char *what)
+{
+    const char *backend = getenv("ASYNCIO_BACKEND");
+    char option[64];
+
+    runs->failures++;
+    if (runs->failures > SHOWN_FAILURES)
+        return;
+    if (runs->failures == 1)
+        printf("FAILED: %s%s%s%s --subject %s\n", backend ? "ASYNCIO_BACKEND=" : "",
+               backend ? backend : "", backend ? " " : "", runs->torture->program,
+               runs->torture->name(runs->subject));
+    printf("    %-20s %s\n", plan_option(&job->plan, option, sizeof option), what);
+    if (runs->failures <= SHOWN_OUTPUTS)
+        show_output(job->output);
+}
+
+static void judge(struct runs *runs, const struct job *job, int status)
+{
+    char what[sizeof job->slot->complaint + 40];
+
+    runs->done++;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return;
+    if (WIFEXITED(status)) {
+        snprintf(what, sizeof what, "%s", job->slot->complaint);
+        if (!*what)
+            snprintf(what, sizeof what, "exit status %d", WEXITSTATUS(status));
+    } else {
+        if (WTERMSIG(status) == SIGINT &&
+            (job->plan.interrupt_suspension > 0 || job->slot->sigint_may_kill)) {
+            runs->interrupted++;
+            return;
+        }
+        snprintf(what, sizeof what, "%s%s", strsignal(WTERMSIG(status)),
+                 job->slot->ended ? " after its end" : "");
+    }
+    print_failure(runs, job, what);
+}
+
+static void kill_if_late(struct runs *runs, struct job *job)
+{
+    int status;
+
+    if (now_ms() < job->deadline_ms)
+        return;
+    kill(-job->pid, SIGKILL);
+    waitpid(job->pid, &status, 0);
+    job->pid = 0;
+    runs->done++;
+    runs->hangs++;
+    print_failure(runs, job, "hangs");
+}
+
+/* Waits until a process may have ended, and takes those that have. */
+static void reap(struct runs *runs, const sigset_t *sigchld)
+{
+    int status;
+
+    sigtimedwait(sigchld, NULL, &(struct timespec){ .tv_nsec = 100000000 });
+    for (int i = 0; i < JOBS; i++) {
+        struct job *job = &jobs[i];
+        if (job->pid == 0)
+            continue;
+        if (waitpid(job->pid, &status, WNOHANG) != job->pid) {
+            kill_if_late(runs, job);
+            continue;
+        }
+        kill(-job->pid, SIGKILL); /* children that it left */
+        job->pid = 0;
+        judge(runs, job, status);
+    }
+}
+
+static void work_off(struct runs *runs)
+{
+    sigset_t sigchld, mask;
+    int next = 0, busy = 0;
+
+    sigemptyset(&sigchld);
+    sigaddset(&sigchld, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &sigchld, &mask);
+    do {
+        busy = 0;
+        for (int i = 0; i < JOBS; i++) {
+            if (jobs[i].pid == 0 && next < runs->count && runs->hangs < MAX_HANGS)
+                start(runs, &jobs[i], &runs->plans[next++], &mask);
+            busy += jobs[i].pid != 0;
+        }
+        if (busy > 0)
+            reap(runs, &sigchld);
+    } while (busy > 0);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
+}
+
+/* ---- plans ---------------------------------------------------------------------------------- */
+
+enum mode { FAIL, FAIL_ON, CANCEL, INTERRUPT, MODES };
+
+static struct fault_plan plan_of(enum mode mode, uint64_t k)
+{
+    return (struct fault_plan){
+        .fail_call = mode == FAIL || mode == FAIL_ON ? k : 0,
+        .fail_on = mode == FAIL_ON,
+        .cancel_suspension = mode == CANCEL ? k : 0,
+        .interrupt_suspension = mode == INTERRUPT ? k : 0,
+    };
+}
+
+/* Gives each mode as many runs as it can use and is due to it; what one leaves goes to the next. */
+static void share_out(const uint64_t available[MODES], uint64_t max, uint64_t share[MODES])
+{
+    static const uint64_t percent[MODES] = { 45, 20, 25, 10 };
+    static const enum mode order[MODES] = { INTERRUPT, CANCEL, FAIL_ON, FAIL };
+    uint64_t left = max;
+    uint64_t percent_left = 100;
+
+    for (int i = 0; i < MODES; i++) {
+        enum mode mode = order[i];
+        uint64_t due = max == 0 ? available[mode] : left * percent[mode] / percent_left;
+        share[mode] = due < available[mode] ? due : available[mode];
+        left -= max == 0 ? 0 : share[mode];
+        percent_left -= percent[mode];
+    }
+}
+
+static void add_plans(struct runs *runs, enum mode mode, uint64_t available, uint64_t share)
+{
+    for (uint64_t i = 0; i < share; i++) {
+        uint64_t k = share == available ? i + 1 : 1 + (2 * i + 1) * available / (2 * share);
+        runs->plans[runs->count++] = plan_of(mode, k > available ? available : k);
+    }
+}
+
+static void make_plans(struct runs *runs, uint64_t calls, uint64_t suspensions)
+{
+    uint64_t available[MODES] = { calls, calls, suspensions,
+                                  suspensions < MAX_INTERRUPTS ? suspensions : MAX_INTERRUPTS };
+    uint64_t share[MODES], total = 1;
+
+    share_out(available, (uint64_t)runs->torture->max, share);
+    for (int mode = 0; mode < MODES; mode++)
+        total += share[mode];
+    runs->plans = calloc(total, sizeof *runs->plans);
+    if (!runs->plans)
+        abort();
+    available[INTERRUPT] = suspensions;
+    for (enum mode mode = 0; mode < MODES; mode++)
+        add_plans(runs, mode, available[mode], share[mode]);
+    runs->plans[runs->count++] = (struct fault_plan){ .short_transfers = true };
+}
+
+/* ---- subjects ------------------------------------------------------------------------------- */
+
+static void prepare_jobs(void)
+{
+    for (int i = 0; i < JOBS; i++) {
+        jobs[i].output = memfd_create("stderr", MFD_CLOEXEC);
+        jobs[i].slot = mmap(NULL, sizeof *jobs[i].slot, PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (jobs[i].output < 0 || jobs[i].slot == MAP_FAILED) {
+            perror("torture");
+            exit(1);
+        }
+    }
+}
+
+/* Returns how many runs there were; adds the failures. */
+static int torture_subject(const struct torture *torture, int subject, int *failures)
+{
+    struct fault_plan plain = { 0 };
+    struct runs first = { .torture = torture, .subject = subject, .plans = &plain, .count = 1 };
+    const char *name = torture->name(subject);
+
+    work_off(&first);
+    *failures += first.failures;
+    if (torture->skipped(subject)) {
+        printf("%-50s skipped: %s\n", name, torture->skipped(subject));
+        return 0;
+    }
+    if (first.failures > 0) {
+        printf("%-50s fails without any fault\n", name);
+        return 1;
+    }
+    struct runs runs = { .torture = torture, .subject = subject };
+    struct report_slot counted = *jobs[0].slot;
+    make_plans(&runs, counted.calls, counted.suspensions);
+    work_off(&runs);
+    if (runs.failures > SHOWN_FAILURES)
+        printf("    ... and %d more\n", runs.failures - SHOWN_FAILURES);
+    printf("%-50s %5llu calls %5llu suspensions %5d runs %3d failures%s\n", name,
+           (unsigned long long)counted.calls, (unsigned long long)counted.suspensions,
+           runs.done + 1, runs.failures, runs.hangs == MAX_HANGS ? ", given up" : "");
+    free(runs.plans);
+    *failures += runs.failures;
+    return runs.done + 1;
+}
+
+bool torture_all(const struct torture *torture)
+{
+    int runs = 0, failures = 0, subjects = 0;
+
+    prepare_jobs();
+    for (int i = 0; i < torture->count; i++) {
+        int n = torture_subject(torture, i, &failures);
+        runs += n;
+        subjects += n > 0;
+    }
+    printf("TORTURE %d subjects, %d runs, %d failures\n", subjects, runs, failures);
+    return failures == 0;
+}
+
+bool torture_one(const struct torture *torture, int subject, const struct fault_plan *plan)
+{
+    static struct report_slot slot;
+    bool ok = run_subject(torture, subject, plan, &slot);
+
+    printf("%s: %llu calls, %llu suspensions\n%s\n", torture->name(subject),
+           (unsigned long long)slot.calls, (unsigned long long)slot.suspensions,
+           ok ? "nothing left behind" : slot.complaint);
+    return ok;
+}
+
+#else /* without fault injection there is nothing to torture with */
+
+bool torture_all(const struct torture *torture)
+{
+    (void)torture;
+    return true;
+}
+
+bool torture_one(const struct torture *torture, int subject, const struct fault_plan *plan)
+{
+    (void)plan;
+    torture->run(subject);
+    return true;
+}
+
+void torture_interrupt_at(uint64_t suspension)
+{
+    (void)suspension;
+}
+
+void torture_sigint_may_kill(void)
+{
+}
+
+#endif
