@@ -4,9 +4,9 @@
  *
  * ASan and TSan: right before a switch they are told where to, and ASan is told the arrival first
  * thing on the other stack: behind the switch, or in fiber_begin().  On arrival ASan says where we
- * came from, which is how the bounds of a thread's own stack become known.  The three calls are in
- * one function, not instrumented: TSan keeps a shadow of each fiber's calls, and a call that was
- * entered on one fiber and left on another would upset it.
+ * came from, which is how the bounds of a thread's own stack become known.  TSan keeps a shadow of
+ * each fiber's calls; a call entered on one and left on the other would upset it, so what tells
+ * TSan is in the function that switches.
  *
  * A stack is a root for LSan from init to destroy, because what only a suspended fiber points to is
  * no leak.  Destroying clears ASan's marks from the frames that never returned; those that did have
@@ -50,7 +50,7 @@ struct beginning {
 /* Which thread's own stack is being left for the first time. */
 static _Thread_local struct fiber *unknown;
 
-static inline __attribute__((always_inline)) void asan_arrived(void *fake_stack)
+NOT_INSTRUMENTED static void asan_arrived(void *fake_stack)
 {
     const void *low;
     size_t size;

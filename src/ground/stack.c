@@ -35,7 +35,7 @@ static const size_t SLAB_SIZE_MAX = (size_t)64 << 20;
 static const int64_t PERIOD_NS = NS_PER_S;
 
 struct stack_place {
-    struct asyncio_link_ link; /* in warm or cold */
+    struct stack_place *colder, *warmer; /* in warm; `colder` in cold, too */
     struct stack_slab *slab;
     char *low; /* above the guard */
 };
@@ -44,7 +44,7 @@ struct stack_slab {
     struct asyncio_link_ link; /* in roomy or full */
     struct stack_class *class;
     char *pages;
-    struct asyncio_link_ cold;
+    struct stack_place *cold;
     size_t cold_count;
     size_t made, count; /* of the places */
     struct stack_place places[];
@@ -52,12 +52,12 @@ struct stack_slab {
 
 struct stack_class {
     struct stack_class *next;
-    size_t asked; /* the size that it was last found by */
-    size_t size;  /* of its stacks, without the guard */
-    struct asyncio_link_ warm;
+    size_t asked;                          /* the size that it was last found by */
+    size_t size;                           /* of its stacks, without the guard */
+    struct stack_place *warmest, *coldest; /* coldest: only if there is a warmest */
     struct asyncio_link_ roomy, full;
-    size_t live, warm_count;
-    size_t keep, peak; /* the most live since `since_ns` */
+    size_t live, held; /* held: live or warm */
+    size_t keep, peak; /* peak: the most live since `since_ns` */
     int64_t since_ns;
 };
 
@@ -119,6 +119,39 @@ static int place_make(struct stack_slab *slab, struct stack_place **place)
 
 /* ---- places ---- */
 
+/* Who takes one does not tell the next that it is the warmest now: `warmer` of the warmest is not
+ * looked at, and writing it would cost as much as all the rest. */
+static struct stack_place *warm_pop(struct stack_class *class)
+{
+    struct stack_place *place = class->warmest;
+
+    class->warmest = place->colder;
+    return place;
+}
+
+static void warm_push(struct stack_class *class, struct stack_place *place)
+{
+    if (class->warmest != NULL)
+        class->warmest->warmer = place;
+    else
+        class->coldest = place;
+    place->colder = class->warmest;
+    class->warmest = place;
+}
+
+static struct stack_place *warm_pop_coldest(struct stack_class *class)
+{
+    struct stack_place *place = class->coldest;
+
+    if (place == class->warmest) {
+        class->warmest = NULL;
+    } else {
+        class->coldest = place->warmer;
+        class->coldest->colder = NULL;
+    }
+    return place;
+}
+
 /* A place whose memory is not there. */
 static int place_get_cold(struct stack_class *class, struct stack_place **place)
 {
@@ -128,10 +161,10 @@ static int place_get_cold(struct stack_class *class, struct stack_place **place)
 
     if (slab == NULL)
         return -ENOMEM;
-    struct asyncio_link_ *link = list_pop_front(&slab->cold);
-    if (link != NULL) {
+    if (slab->cold != NULL) {
+        *place = slab->cold;
+        slab->cold = (*place)->colder;
         slab->cold_count--;
-        *place = CONTAINER_OF(link, struct stack_place, link);
     } else {
         int r = place_make(slab, place);
         if (r < 0) {
@@ -152,13 +185,12 @@ static void place_cool(struct stack_class *class, struct stack_place *place)
     struct stack_slab *slab = place->slab;
 
     sys_pages_discard(place->low, class->size);
-    list_remove(&class->warm, &place->link);
-    class->warm_count--;
     if (slab_is_full(slab)) {
         list_remove(&class->full, &slab->link);
         list_push_front(&class->roomy, &slab->link);
     }
-    list_push_front(&slab->cold, &place->link);
+    place->colder = slab->cold;
+    slab->cold = place;
     slab->cold_count++;
     slab_free_if_unused(slab);
 }
@@ -195,16 +227,13 @@ static struct stack_class *class_new(struct stack_pool *pool, size_t size)
 
 static struct stack_class *class_find_or_new(struct stack_pool *pool, size_t asked)
 {
-    struct stack_class *class;
-
-    for (class = pool->classes; class != NULL; class = class->next)
-        if (class->asked == asked)
-            return class;
     size_t size = class_size(asked);
+    struct stack_class *class = pool->classes;
+
     if (size == 0)
         return NULL;
-    for (class = pool->classes; class != NULL && class->size != size; class = class->next)
-        ;
+    while (class != NULL && class->size != size)
+        class = class->next;
     if (class == NULL)
         class = class_new(pool, size);
     if (class != NULL)
@@ -214,39 +243,56 @@ static struct stack_class *class_find_or_new(struct stack_pool *pool, size_t ask
 
 /* ---- the pool ---- */
 
-int stack_get(struct stack_pool *pool, struct stack *stack, size_t size)
+static void take(struct stack_pool *pool, struct stack_place *place, struct stack *stack)
 {
-    struct stack_class *class = class_find_or_new(pool, size);
+    struct stack_class *class = place->slab->class;
 
-    if (class == NULL)
-        return -ENOMEM;
-    struct asyncio_link_ *link = list_pop_front(&class->warm);
-    struct stack_place *place;
-    if (link != NULL) {
-        place = CONTAINER_OF(link, struct stack_place, link);
-        class->warm_count--;
-        pool->idle--;
-    } else {
-        int r = place_get_cold(class, &place);
-        if (r < 0)
-            return r;
-    }
     pool->live++;
     if (++class->live > class->peak)
         class->peak = class->live;
     *stack = (struct stack){.low = place->low, .top = place->low + class->size, .place = place};
+}
+
+__attribute__((noinline)) static int get_unusual(struct stack_pool *pool, struct stack *stack,
+                                                 size_t size)
+{
+    struct stack_class *class = class_find_or_new(pool, size);
+    struct stack_place *place;
+
+    if (class == NULL)
+        return -ENOMEM;
+    if (class->warmest != NULL) {
+        place = warm_pop(class);
+    } else {
+        int r = place_get_cold(class, &place);
+        if (r < 0)
+            return r;
+        class->held++;
+        pool->held++;
+    }
+    take(pool, place, stack);
+    return 0;
+}
+
+/* Only the usual case, so that it needs no registers saved. */
+int stack_get(struct stack_pool *pool, struct stack *stack, size_t size)
+{
+    struct stack_class *class = pool->classes;
+
+    while (class != NULL && class->asked != size)
+        class = class->next;
+    if (class == NULL || class->warmest == NULL)
+        return get_unusual(pool, stack, size);
+    take(pool, warm_pop(class), stack);
     return 0;
 }
 
 void stack_put(struct stack_pool *pool, const struct stack *stack)
 {
-    struct stack_place *place = stack->place;
-    struct stack_class *class = place->slab->class;
+    struct stack_class *class = stack->place->slab->class;
 
-    list_push_front(&class->warm, &place->link);
-    class->warm_count++;
+    warm_push(class, stack->place);
     class->live--;
-    pool->idle++;
     pool->live--;
 }
 
@@ -267,13 +313,12 @@ static void class_age(struct stack_class *class, int64_t now_ns)
 static size_t class_excess(const struct stack_class *class, bool *falling)
 {
     size_t least = class->live + KEPT_ALWAYS;
-    size_t have = class->live + class->warm_count;
     size_t keep = class->keep > class->peak ? class->keep : class->peak;
 
-    *falling = have > least;
+    *falling = class->held > least;
     if (keep < least)
         keep = least;
-    return have > keep ? have - keep : 0;
+    return class->held > keep ? class->held - keep : 0;
 }
 
 bool stack_pool_trim_at(struct stack_pool *pool, int64_t now_ns)
@@ -287,8 +332,9 @@ bool stack_pool_trim_at(struct stack_pool *pool, int64_t now_ns)
         class_age(class, now_ns);
         size_t excess = class_excess(class, &falling);
         for (; excess > 0 && share > 0; excess--, share--) {
-            place_cool(class, CONTAINER_OF(class->warm.prev_, struct stack_place, link));
-            pool->idle--;
+            place_cool(class, warm_pop_coldest(class));
+            class->held--;
+            pool->held--;
         }
         more |= falling;
     }
@@ -298,7 +344,7 @@ bool stack_pool_trim_at(struct stack_pool *pool, int64_t now_ns)
 bool stack_pool_trim(struct stack_pool *pool)
 {
     /* Reading the clock costs as much as all the rest. */
-    if (pool->idle <= KEPT_ALWAYS)
+    if (pool->held - pool->live <= KEPT_ALWAYS)
         return false;
     return stack_pool_trim_at(pool, sys_now_ns());
 }

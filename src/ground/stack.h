@@ -26,7 +26,7 @@ struct stack {
 
 struct stack_pool {
     struct stack_class *classes; /* one for each size that was asked for */
-    size_t live, idle;           /* stacks in use, and kept warm */
+    size_t live, held;           /* stacks in use; and those kept warm with them */
 };
 
 /* -ENOMEM.  `size` 0 is STACK_SIZE_DEFAULT; less than the least is the least. */
