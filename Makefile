@@ -78,9 +78,9 @@ asan-clang tsan-clang: setup-all ## the same, compiled by clang
 sanitize: asan tsan asan-clang tsan-clang ## all four
 
 .PHONY: torture
-torture: setup ## every test again and again: fail at every call, cancel at every suspension
+torture: setup ## every test again and again: fail at every call, cancel at every suspension; ARGS=word
 	$(call build,dev)
-	@ctest --preset torture --parallel $(JOBS) $(if $(TESTS),-R '$(TESTS)')
+	@python3 tests/torture/run.py build/dev $(ARGS)
 
 .PHONY: coverage
 coverage: setup-all ## which lines and branches of src/ the tests run

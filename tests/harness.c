@@ -27,7 +27,7 @@
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
     __has_feature(memory_sanitizer)
 #define SANITIZED 1
 #endif
@@ -143,8 +143,8 @@ bool check_str(const char *file, int line, const char *text, const char *actual,
 {
     if (actual == expected || (actual && expected && strcmp(actual, expected) == 0))
         return true;
-    return check_fail(file, line, "%s is \"%s\", expected \"%s\"", text,
-                      actual ? actual : "(NULL)", expected ? expected : "(NULL)");
+    return check_fail(file, line, "%s is \"%s\", expected \"%s\"", text, actual ? actual : "(NULL)",
+                      expected ? expected : "(NULL)");
 }
 
 bool check_near(const char *file, int line, const char *text, double actual, double expected,
@@ -157,7 +157,8 @@ bool check_near(const char *file, int line, const char *text, double actual, dou
 
 /* ---- the trace ------------------------------------------------------------------------------ */
 
-static pthread_mutex_t text_lock = PTHREAD_MUTEX_INITIALIZER; /* worker threads trace and log, too */
+/* Worker threads trace and log, too. */
+static pthread_mutex_t text_lock = PTHREAD_MUTEX_INITIALIZER;
 static char trace_text[TEXT_SIZE];
 
 void trace(const char *format, ...)
@@ -214,8 +215,7 @@ static void capture(void *arg, enum asyncio_log_level level, const char *text)
     pthread_mutex_lock(&text_lock);
     size_t n = strlen(log_all);
     if (message_count < MAX_MESSAGES && n + 2 < sizeof log_all) {
-        snprintf(log_all + n, sizeof log_all - n - 1, "%s", text);
-        strcat(log_all, "\n");
+        snprintf(log_all + n, sizeof log_all - n, "%s\n", text);
         messages[message_count++] =
             (struct message){ .text = log_all + n, .serious = level >= ASYNCIO_LOG_WARNING };
     }
@@ -373,7 +373,7 @@ static const char *torture_skipped(int subject)
 /* ---- the command line ----------------------------------------------------------------------- */
 
 struct command {
-    bool list, one;     /* one: a single torture run of the test called `subject` */
+    bool list, one; /* one: a single torture run of the test called `subject` */
     const char *subject;
     char **names;
     struct fault_plan plan;
@@ -491,9 +491,8 @@ static void prepare(void)
 
 int main(int argc, char **argv)
 {
-    struct command command = {
-        .torture = { torture_run, torture_name, torture_skipped, argv[0], .max = TORTURE_RUNS }
-    };
+    struct command command = { .torture = { torture_run, torture_name, torture_skipped, argv[0],
+                                            .max = TORTURE_RUNS } };
     char **arg = argv + 1;
 
     (void)argc;

@@ -13,9 +13,9 @@
 
 enum { MAX_FDS = 4096, GRACE_MS = 1000 };
 
-static atomic_long blocks;
+static atomic_long blocks, mappings;
 static struct {
-    long blocks;
+    long blocks, mappings;
     int threads;
     bool fds[MAX_FDS];
 } before;
@@ -45,6 +45,27 @@ void leftovers_watch(void)
 long blocks_alive(void)
 {
     return atomic_load(&blocks);
+}
+
+/* The linker puts these two around the library's own (--wrap): stacks are not the allocator's. */
+void *__real_sys_pages_reserve(size_t size);
+void __real_sys_pages_release(void *pages, size_t size);
+void *__wrap_sys_pages_reserve(size_t size);
+void __wrap_sys_pages_release(void *pages, size_t size);
+
+void *__wrap_sys_pages_reserve(size_t size)
+{
+    void *pages = __real_sys_pages_reserve(size);
+    if (pages)
+        atomic_fetch_add(&mappings, 1);
+    return pages;
+}
+
+void __wrap_sys_pages_release(void *pages, size_t size)
+{
+    if (pages)
+        atomic_fetch_sub(&mappings, 1);
+    __real_sys_pages_release(pages, size);
 }
 
 /* Calls `each` for every number in a directory of /proc, and returns how many there were. */
@@ -78,6 +99,7 @@ static void remember_fd(int fd, void *arg)
 void leftovers_remember(void)
 {
     before.blocks = blocks_alive();
+    before.mappings = atomic_load(&mappings);
     before.threads = for_each_number("/proc/self/task", NULL, NULL);
     memset(before.fds, 0, sizeof before.fds);
     for_each_number("/proc/self/fd", remember_fd, NULL);
@@ -134,6 +156,8 @@ bool leftovers_none(char *text, size_t size)
     *text = '\0';
     if (blocks_alive() > before.blocks)
         say(&sentence, "%ld blocks of memory; ", blocks_alive() - before.blocks);
+    if (atomic_load(&mappings) > before.mappings)
+        say(&sentence, "%ld mappings of stacks; ", atomic_load(&mappings) - before.mappings);
     for_each_number("/proc/self/fd", compare_fd, &sentence);
     if (threads > 0)
         say(&sentence, "%d threads; ", threads);

@@ -1,5 +1,5 @@
-/* running.c - runs a main task for a test.  A file of its own, so that tests of the lower floors can
- * be linked while there is nothing that runs tasks. */
+/* running.c - runs a main task for a test.  A file of its own, so that tests of the lower floors
+ * can be linked without what runs tasks. */
 #include <stdio.h>
 
 #include "harness.h"
@@ -19,7 +19,10 @@ asyncio_run_options run_options(void)
     static const asyncio_loop_options loop_options = { .virtual_time = true };
 
     /* In torture SIGINT may come at any suspension. */
-    return (asyncio_run_options){ .leave_sigint = !test_is_torture(), .loop_options = &loop_options };
+    return (asyncio_run_options){
+        .leave_sigint = !test_is_torture(),
+        .loop_options = &loop_options,
+    };
 }
 
 int run_result(asyncio_coro *coro, void *arg, enum asyncio_toggle debug)

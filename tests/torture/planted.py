@@ -5,8 +5,8 @@
 
 A bug is an exact piece of a source that is replaced by another; see BUGS.  Each has to be caught by
 a test, or by the torture run of one: `where` has the words that choose the CTest entries tried, so
-that a bug costs seconds.  A bug whose piece is not found exactly once is an error: the table is then
-out of date.
+that a bug costs seconds.  A bug whose piece is not found exactly once is an error: the table is
+then out of date.
 """
 import argparse
 import os

@@ -26,7 +26,7 @@ enum {
     JOBS = 2,
     RUN_SECONDS = 5,
     MAX_INTERRUPTS = 50,
-    MAX_HANGS = 5,    /* then the subject is given up: each costs its whole limit */
+    MAX_HANGS = 5,     /* then the subject is given up: each costs its whole limit */
     SHOWN_OUTPUTS = 2, /* of a subject, the ends of stderr */
     SHOWN_FAILURES = 25,
 };
