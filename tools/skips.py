@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """What the last run of CTest skipped, and why: skips.py build/dev/Testing/Temporary/LastTest.log
 
-A test program prints "SKIPPED name: reason" for a test; CTest itself notes an entry whose program
-ended with 77.
+The programs print "SKIPPED name: reason" for each test that they skip.
 """
 
 import collections
@@ -18,8 +17,6 @@ def skipped(log):
             entry = match[1]
         elif match := re.match(r"SKIPPED (\S+): (.*)", line):
             yield match[2], f"{entry} {match[1]}"
-        elif re.match(r"Test Skipped|.*\*\*\*Skipped", line):
-            yield "the whole program asked to be skipped", entry
 
 
 def main():
