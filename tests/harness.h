@@ -88,11 +88,11 @@ int try_failed(const char *file, int line, const char *text, int result);
  * constant. */
 asyncio_run_options run_options(void);
 
-/* Runs a main task and checks that it returned 0; in debug mode; or returns its result. */
-#define RUN(coro, arg)              run_checked(__FILE__, __LINE__, #coro, (coro), (arg), ASYNCIO_DEFAULT)
-#define RUN_DEBUG(coro, arg)        run_checked(__FILE__, __LINE__, #coro, (coro), (arg), ASYNCIO_ON)
-#define RUN_RESULT(coro, arg)       run_result((coro), (arg), ASYNCIO_DEFAULT)
-#define RUN_RESULT_DEBUG(coro, arg) run_result((coro), (arg), ASYNCIO_ON)
+/* Runs a main task and checks that it returned 0; in debug mode; or returns its result (for the
+ * debug mode there is run_result() itself). */
+#define RUN(coro, arg)        run_checked(__FILE__, __LINE__, #coro, (coro), (arg), ASYNCIO_DEFAULT)
+#define RUN_DEBUG(coro, arg)  run_checked(__FILE__, __LINE__, #coro, (coro), (arg), ASYNCIO_ON)
+#define RUN_RESULT(coro, arg) run_result((coro), (arg), ASYNCIO_DEFAULT)
 bool run_checked(const char *file, int line, const char *text, asyncio_coro *coro, void *arg,
                  enum asyncio_toggle debug);
 int run_result(asyncio_coro *coro, void *arg, enum asyncio_toggle debug);
