@@ -85,6 +85,7 @@ int sys_pages_guard(void *pages, size_t size);
  * the first 15 bytes of `name`. */
 int sys_thread_start(pthread_t *thread, void *(*fn)(void *arg), void *arg, const char *name);
 unsigned sys_processor_count(void);
+long sys_process_id(void);
 /* How many threads the process has, without a sanitizer's own; -ENOTSUP. */
 int sys_thread_count(void);
 

@@ -1,0 +1,40 @@
+/* future.h - futures, for the library's own callers.
+ *
+ * Whoever waits is a handle in the future's list: the handle of a callback, or the one that resumes
+ * a task.  Completing moves them all to the ready queue, in the order in which they came.
+ */
+#ifndef ASYNCIO_CORE_FUTURE_H
+#define ASYNCIO_CORE_FUTURE_H
+
+#include "loop/loop.h"
+
+enum future_state {
+    FUTURE_DONE = 1,
+    FUTURE_UNTAKEN = 2,   /* failed, and nobody has looked yet */
+    FUTURE_OPERATION = 4, /* completed by the library: awaiting it never loses a result */
+    FUTURE_TASK = 8       /* set by its task alone */
+};
+
+static inline bool future_done(const asyncio_future *future)
+{
+    return (future->state_ & FUTURE_DONE) != 0;
+}
+
+/* Completes it, also a task's; it must not be done. */
+void future_complete(asyncio_future *future, int result);
+
+/* The result, which counts as taken from now on; it must be done. */
+int future_take(asyncio_future *future);
+
+/* Gives the future its loop, or finds that it has another: ASYNCIO_EWRONGLOOP. */
+int future_bind(asyncio_future *future, struct asyncio_loop *loop);
+
+/* Queues a prepared handle behind those that wait. */
+void future_watch(asyncio_future *future, struct asyncio_handle *handle);
+void future_unwatch(asyncio_future *future, struct asyncio_handle *handle);
+
+/* Reports a failure that nobody took. */
+void future_report_untaken(asyncio_future *future, struct asyncio_loop *loop, const char *message,
+                           asyncio_task *task);
+
+#endif

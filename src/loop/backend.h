@@ -1,0 +1,34 @@
+/* backend.h - what a loop wants of the kernel, completion-shaped.
+ *
+ * A back end takes operations and hands each back exactly once, with op_complete(), never inside
+ * submit but from wait or cancel; op_complete() only queues it, so that no back end ever calls user
+ * code.  `attempt` is submit for who would rather have the result at once: true, and the result is
+ * there and the operation is not the loop's.
+ *
+ * A descriptor that `own` was told of is the library's until `disown`, which comes before it is
+ * closed; for those the kernel is told once what to watch.  Others are the user's, who may close
+ * them unseen, and are told to the kernel for each wait.
+ */
+#ifndef ASYNCIO_LOOP_BACKEND_H
+#define ASYNCIO_LOOP_BACKEND_H
+
+#include "loop/loop.h"
+
+struct backend {
+    const char *name;
+    int (*open)(struct asyncio_loop *loop);
+    void (*close)(struct asyncio_loop *loop);
+    void (*submit)(struct asyncio_loop *loop, asyncio_op *op);
+    bool (*attempt)(struct asyncio_loop *loop, asyncio_op *op, int *result);
+    void (*cancel)(struct asyncio_loop *loop, asyncio_op *op);
+    int (*own)(struct asyncio_loop *loop, int fd);
+    void (*disown)(struct asyncio_loop *loop, int fd);
+    /* Waits at most timeout_ns (< 0: no limit) and queues what has completed. */
+    void (*wait)(struct asyncio_loop *loop, int64_t timeout_ns);
+    int (*fd)(struct asyncio_loop *loop); /* see asyncio_loop_fd */
+};
+
+extern const struct backend backend_epoll;
+extern const struct backend backend_poll;
+
+#endif

@@ -1,0 +1,161 @@
+/* backend_poll.c - the back end of every POSIX system: readiness by poll(2).
+ *
+ * The set that is given to poll(2) is kept from wait to wait: a descriptor gets a place in it when
+ * it first has to wait, and leaves it when nothing waits on it any more, which is noticed before
+ * the next wait, or when it is closed.
+ */
+#include "loop/backend.h"
+
+#include <poll.h>
+
+#include "ground/memory.h"
+#include "ground/sys.h"
+#include "loop/readiness.h"
+
+/* Place 0 is the loop's wake-up descriptor's, so that 0 in an entry means: not in the set. */
+struct poll_set {
+    struct readiness readiness;
+    struct pollfd *fds;
+    size_t count, capacity;
+};
+
+static struct poll_set *set_of(struct asyncio_loop *loop)
+{
+    return loop->backend_state;
+}
+
+static short to_poll(unsigned ready)
+{
+    return (short)(((ready & READY_READ) != 0 ? POLLIN : 0) |
+                   ((ready & READY_WRITE) != 0 ? POLLOUT : 0));
+}
+
+static unsigned from_poll(short events)
+{
+    return ((events & (POLLIN | POLLPRI)) != 0 ? READY_READ : 0U) |
+           ((events & POLLOUT) != 0 ? READY_WRITE : 0U) |
+           ((events & (POLLHUP | POLLERR | POLLNVAL)) != 0 ? READY_HANGUP : 0U);
+}
+
+static int add(struct poll_set *set, int fd)
+{
+    if (set->count == set->capacity) {
+        size_t capacity = set->capacity > 0 ? 2 * set->capacity : 64;
+        struct pollfd *fds = memory_resize(set->fds, capacity * sizeof *fds);
+
+        if (fds == NULL)
+            return -ENOMEM;
+        set->fds = fds;
+        set->capacity = capacity;
+    }
+    set->fds[set->count++] = (struct pollfd){ .fd = fd };
+    return 0;
+}
+
+static int arm(struct asyncio_loop *loop, int fd, struct readiness_fd *entry, unsigned wanted)
+{
+    struct poll_set *set = set_of(loop);
+
+    if (entry->place == 0) {
+        int r = add(set, fd);
+
+        if (r < 0)
+            return r;
+        entry->place = set->count - 1;
+    }
+    set->fds[entry->place].events = to_poll(wanted);
+    return 0;
+}
+
+static void remove_place(struct poll_set *set, size_t place)
+{
+    struct pollfd last = set->fds[--set->count];
+
+    set->readiness.fds[set->fds[place].fd].place = 0;
+    if (place == set->count)
+        return;
+    set->fds[place] = last;
+    set->readiness.fds[last.fd].place = place;
+}
+
+static void forget(struct asyncio_loop *loop, int fd, struct readiness_fd *entry)
+{
+    (void)fd;
+    if (entry->place != 0)
+        remove_place(set_of(loop), entry->place);
+}
+
+static int open_poll(struct asyncio_loop *loop)
+{
+    struct poll_set *set = memory_zeroed(sizeof *set);
+
+    if (set == NULL)
+        return -ENOMEM;
+    set->readiness.arm = arm;
+    set->readiness.forget = forget;
+    if (add(set, loop->wake_fd) < 0) {
+        memory_free(set);
+        return -ENOMEM;
+    }
+    set->fds[0].events = POLLIN;
+    loop->backend_state = set;
+    return 0;
+}
+
+static void close_poll(struct asyncio_loop *loop)
+{
+    struct poll_set *set = set_of(loop);
+
+    readiness_close(loop);
+    memory_free(set->fds);
+    memory_free(set);
+    loop->backend_state = NULL;
+}
+
+/* Asks for what is wanted now; backwards, since removing moves the last one. */
+static void refresh(struct poll_set *set)
+{
+    for (size_t place = set->count - 1; place > 0; place--) {
+        unsigned wanted = readiness_wanted(&set->readiness.fds[set->fds[place].fd]);
+
+        if (wanted == 0)
+            remove_place(set, place);
+        else
+            set->fds[place].events = to_poll(wanted);
+    }
+}
+
+static void wait_poll(struct asyncio_loop *loop, int64_t timeout_ns)
+{
+    struct poll_set *set = set_of(loop);
+
+    refresh(set);
+    int n = sys_poll(set->fds, set->count, timeout_ns);
+    if (n <= 0)
+        return;
+    if (set->fds[0].revents != 0)
+        sys_event_clear(loop->wake_fd);
+    /* Places do not move meanwhile: nothing is removed, and arming only changes or adds. */
+    for (size_t place = 1, count = set->count; place < count; place++)
+        if (set->fds[place].revents != 0)
+            readiness_event(loop, set->fds[place].fd, from_poll(set->fds[place].revents));
+}
+
+static int fd_poll(struct asyncio_loop *loop)
+{
+    (void)loop;
+    return -ENOTSUP;
+}
+
+const struct backend backend_poll = {
+    .name = "poll",
+    .open = open_poll,
+    .close = close_poll,
+    .submit = readiness_submit,
+    .attempt = readiness_attempt,
+    .cancel = readiness_cancel,
+    .own = readiness_own,
+    .disown = readiness_disown,
+    .wait = wait_poll,
+    .fd = fd_poll,
+};

@@ -1,0 +1,311 @@
+/* loop.c - the life of a loop: making, closing, freeing; and which one is current.
+ *
+ * A loop is made whole or not at all.  Closing gives back what it holds of the kernel and drops what
+ * is scheduled; the memory stays until the last reference, since other threads may still ask it to
+ * schedule something and must be told that it is closed.
+ */
+#include "loop/loop.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ground/memory.h"
+#include "ground/sys.h"
+#include "loop/backend.h"
+#include "loop/op.h"
+#include "loop/origin.h"
+
+static const double SLOW_CALLBACK_DURATION = 0.1;
+
+_Thread_local struct asyncio_loop *loop_current __attribute__((tls_model("initial-exec")));
+static _Thread_local struct asyncio_loop *loop_set;
+
+static atomic_size_t loops_alive;
+
+/* ---- making ---- */
+
+static bool debug_wanted(const struct asyncio_loop_options *options)
+{
+    const char *variable = getenv("ASYNCIO_DEBUG");
+
+    if (options->debug != ASYNCIO_DEFAULT)
+        return options->debug == ASYNCIO_ON;
+    return variable != NULL && *variable != '\0';
+}
+
+/* `name` NULL: the best one.  -EINVAL: there is none of that name. */
+static int choose_backend(struct asyncio_loop *loop, const char *name)
+{
+    static const struct backend *const known[] = { &backend_epoll, &backend_poll };
+
+    if (name == NULL || strcmp(name, "sim") == 0)
+        name = "epoll";
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(name, known[i]->name) == 0)
+            loop->backend = known[i];
+    return loop->backend != NULL ? 0 : -EINVAL;
+}
+
+static const char *wanted_backend(const struct asyncio_loop_options *options)
+{
+    const char *variable = getenv("ASYNCIO_BACKEND");
+
+    return variable != NULL && *variable != '\0' ? variable : options->backend;
+}
+
+static void set_options(struct asyncio_loop *loop, const struct asyncio_loop_options *options,
+                        const char *backend)
+{
+    loop->debug = debug_wanted(options);
+    loop->virtual_time =
+        options->virtual_time || (backend != NULL && strcmp(backend, "sim") == 0);
+    loop->now_ns = sys_now_ns();
+    loop->stack_size = options->stack_size;
+    loop->before_wait = options->before_wait;
+    loop->after_wait = options->after_wait;
+    loop->hook_arg = options->hook_arg;
+    loop->slow_ns = sys_seconds_to_ns(SLOW_CALLBACK_DURATION);
+    loop->stride = loop->steps_left = LOOP_STEPS_MAX;
+    loop->process = sys_process_id();
+}
+
+static void init(struct asyncio_loop *loop)
+{
+    circle_init(&loop->ready);
+    circle_init(&loop->batch);
+    atomic_init(&loop->references, 1);
+    atomic_init(&loop->stopping, false);
+    atomic_init(&loop->asleep, false);
+    loop->wake_fd = -1;
+    remote_init(&loop->remote);
+    atomic_fetch_add(&loops_alive, 1);
+}
+
+static void destroy(struct asyncio_loop *loop)
+{
+    if (loop->client != NULL && loop->client->freed != NULL)
+        loop->client->freed(loop);
+    remote_destroy(&loop->remote);
+    memory_free(loop);
+    if (atomic_fetch_sub(&loops_alive, 1) == 1)
+        origin_forget_all();
+}
+
+static int open_backend(struct asyncio_loop *loop)
+{
+    loop->wake_fd = sys_event_open();
+    if (loop->wake_fd < 0)
+        return loop->wake_fd;
+    int r = loop->backend->open(loop);
+    if (r < 0)
+        sys_close(loop->wake_fd);
+    return r;
+}
+
+/* `why` tells what the back end is used in place of, or is NULL. */
+static int make(asyncio_loop **loop, const asyncio_loop_options *options, const char *why)
+{
+    static const asyncio_loop_options defaults = { 0 };
+    struct asyncio_loop *made = memory_zeroed(sizeof *made);
+
+    if (made == NULL)
+        return -ENOMEM;
+    if (options == NULL)
+        options = &defaults;
+    init(made);
+    const char *backend = wanted_backend(options);
+    int r = choose_backend(made, backend);
+    if (r == 0) {
+        set_options(made, options, backend);
+        r = open_backend(made);
+    }
+    if (r < 0) {
+        destroy(made);
+        return r;
+    }
+    snprintf(made->backend_info, sizeof made->backend_info, "%s%s%s%s", made->backend->name,
+             made->virtual_time ? ", virtual time" : "", why != NULL ? " " : "",
+             why != NULL ? why : "");
+    *loop = made;
+    return 0;
+}
+
+int asyncio_new_event_loop(asyncio_loop **loop, const asyncio_loop_options *options)
+{
+    return make(loop, options, NULL);
+}
+
+int asyncio_selector_event_loop_new(asyncio_loop **loop, const asyncio_loop_options *options)
+{
+    return make(loop, options, NULL);
+}
+
+int asyncio_proactor_event_loop_new(asyncio_loop **loop, const asyncio_loop_options *options)
+{
+    return make(loop, options, "(io_uring: not built)");
+}
+
+const char *asyncio_loop_backend_info(const asyncio_loop *loop)
+{
+    return loop->backend_info;
+}
+
+int asyncio_loop_fd(const asyncio_loop *loop)
+{
+    return loop->closed ? ASYNCIO_ECLOSED : loop->backend->fd((struct asyncio_loop *)(uintptr_t)loop);
+}
+
+/* ---- closing ---- */
+
+static void drop_timers(struct asyncio_loop *loop)
+{
+    struct asyncio_timer *timer;
+
+    while ((timer = timer_heap_first(&loop->timers)) != NULL)
+        asyncio_timer_cancel(timer);
+    timer_heap_destroy(&loop->timers);
+}
+
+static void drop_handles(struct asyncio_loop *loop, struct asyncio_link_ *queue)
+{
+    while (!circle_empty(queue))
+        asyncio_handle_cancel(handle_of(queue->next_));
+}
+
+/* Operations hear of their end even now: what they point to is their owner's again after it. */
+static void complete_operations(struct asyncio_loop *loop)
+{
+    struct asyncio_link_ left;
+
+    circle_init(&left);
+    circle_splice(&left, &loop->ready);
+    loop->backend->close(loop);
+    while (!circle_empty(&loop->ready)) {
+        struct asyncio_handle *handle = handle_of(loop->ready.next_);
+
+        loop_take(loop, handle);
+        handle_run(loop, handle);
+    }
+    circle_splice(&loop->ready, &left);
+}
+
+int asyncio_loop_close(asyncio_loop *loop)
+{
+    if (loop->running)
+        return -EBUSY;
+    if (loop->closed)
+        return 0;
+    if (loop->client != NULL && loop->client->closing != NULL)
+        loop->client->closing(loop);
+    watches_close(loop);
+    complete_operations(loop);
+    remote_drop(loop);
+    if (loop->remote.runner.state_ == HANDLE_READY)
+        loop_unready(&loop->remote.runner);
+    drop_handles(loop, &loop->ready);
+    drop_timers(loop);
+    sys_close(loop->wake_fd);
+    loop->wake_fd = -1;
+    if (loop_set == loop)
+        loop_set = NULL;
+    return 0;
+}
+
+asyncio_loop *asyncio_loop_ref(asyncio_loop *loop)
+{
+    if (loop != NULL)
+        atomic_fetch_add(&loop->references, 1);
+    return loop;
+}
+
+void asyncio_loop_unref(asyncio_loop *loop)
+{
+    if (loop == NULL || atomic_fetch_sub(&loop->references, 1) != 1)
+        return;
+    asyncio_loop_close(loop);
+    destroy(loop);
+}
+
+/* ---- which one, and in what state ---- */
+
+asyncio_loop *asyncio_get_running_loop(void)
+{
+    if (loop_current != NULL && loop_current->process != sys_process_id())
+        return NULL; /* a fork's child */
+    return loop_current;
+}
+
+asyncio_loop *asyncio_get_event_loop(void)
+{
+    asyncio_loop *running = asyncio_get_running_loop();
+
+    return running != NULL ? running : loop_set;
+}
+
+void asyncio_set_event_loop(asyncio_loop *loop)
+{
+    loop_set = loop;
+}
+
+bool asyncio_loop_is_running(const asyncio_loop *loop)
+{
+    return loop->running;
+}
+
+bool asyncio_loop_is_closed(const asyncio_loop *loop)
+{
+    struct asyncio_loop *locked = (struct asyncio_loop *)(uintptr_t)loop;
+
+    pthread_mutex_lock(&locked->remote.lock);
+    bool closed = loop->closed;
+    pthread_mutex_unlock(&locked->remote.lock);
+    return closed;
+}
+
+int loop_check(const struct asyncio_loop *loop)
+{
+    if (loop->closed)
+        return ASYNCIO_ECLOSED;
+    if (loop->debug && loop->running && !pthread_equal(loop->thread, pthread_self()))
+        return ASYNCIO_EWRONGLOOP;
+    return 0;
+}
+
+void loop_wake(struct asyncio_loop *loop)
+{
+    if (atomic_exchange(&loop->asleep, false))
+        sys_event_signal(loop->wake_fd);
+}
+
+double asyncio_loop_time(const asyncio_loop *loop)
+{
+    return sys_ns_to_seconds(loop_time_ns(loop));
+}
+
+void asyncio_loop_advance_time(asyncio_loop *loop, double seconds)
+{
+    if (loop->virtual_time && seconds > 0)
+        loop->now_ns += sys_seconds_to_ns(seconds);
+}
+
+void asyncio_loop_set_debug(asyncio_loop *loop, bool enabled)
+{
+    loop->debug = enabled;
+}
+
+bool asyncio_loop_get_debug(const asyncio_loop *loop)
+{
+    return loop->debug;
+}
+
+void asyncio_loop_set_slow_callback_duration(asyncio_loop *loop, double seconds)
+{
+    if (!isnan(seconds))
+        loop->slow_ns = sys_seconds_to_ns(seconds);
+}
+
+double asyncio_loop_get_slow_callback_duration(const asyncio_loop *loop)
+{
+    return sys_ns_to_seconds(loop->slow_ns);
+}

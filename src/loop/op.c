@@ -1,0 +1,191 @@
+/* op.c - operations: one request to the kernel, in storage of the caller.
+ *
+ * What an operation wants is written down when it is submitted; the back end decides when the call
+ * is made.  Its completion is a handle in the ready queue, so that completions keep their order
+ * among the callbacks and `done` is only ever called by the loop.
+ */
+#include "loop/op.h"
+
+#include "ground/sys.h"
+#include "loop/backend.h"
+
+static int run_done(void *arg)
+{
+    asyncio_op *op = arg;
+
+    op->private_.state_ = OP_IDLE;
+    op->done(op, op->private_.result_);
+    return 0;
+}
+
+void op_prepare(asyncio_op *op, struct asyncio_loop *loop, enum op_kind kind, int fd, void *data,
+                size_t size, asyncio_address *address)
+{
+    op->accepted = -1;
+    op->private_ = (struct asyncio_op_){
+        .handle_ = { .queued_ = { .loop_ = loop }, .fn_ = run_done, .arg_ = op },
+        .data_ = data,
+        .size_ = size,
+        .address_ = address,
+        .fd_ = fd,
+        .kind_ = kind,
+    };
+}
+
+void op_submit(asyncio_op *op)
+{
+    struct asyncio_loop *loop = op_loop(op);
+
+    op->private_.state_ = OP_WAITING;
+    loop->operations++;
+    if (loop->closed)
+        op_complete(op, ASYNCIO_ECLOSED);
+    else
+        loop->backend->submit(loop, op);
+}
+
+bool op_attempt(asyncio_op *op, int *result)
+{
+    struct asyncio_loop *loop = op_loop(op);
+
+    return loop->backend->attempt(loop, op, result);
+}
+
+void op_complete(asyncio_op *op, int result)
+{
+    struct asyncio_loop *loop = op_loop(op);
+
+    op->private_.result_ = result;
+    op->private_.state_ = OP_COMPLETED;
+    loop->operations--;
+    loop_ready(loop, &op->private_.handle_);
+}
+
+void asyncio_op_cancel(asyncio_op *op)
+{
+    if (op->private_.state_ == OP_WAITING)
+        op_loop(op)->backend->cancel(op_loop(op), op);
+}
+
+static int perform_accept(asyncio_op *op)
+{
+    int r = sys_accept(op->private_.fd_, op->private_.address_);
+
+    if (r < 0)
+        return r;
+    op->accepted = r;
+    return 0;
+}
+
+/* The first call starts it; later ones look how it went. */
+static int perform_connect(asyncio_op *op)
+{
+    struct asyncio_op_ *private = &op->private_;
+    asyncio_address peer;
+
+    if (private->size_ == 0) {
+        private->size_ = 1;
+        int r = sys_connect(private->fd_, private->address_);
+        return r == -EINPROGRESS ? -EAGAIN : r;
+    }
+    int r = sys_socket_error(private->fd_);
+    if (r == 0 && sys_getpeername(private->fd_, &peer) == -ENOTCONN)
+        return -EAGAIN;
+    return r;
+}
+
+int op_perform(asyncio_op *op)
+{
+    struct asyncio_op_ *private = &op->private_;
+
+    switch ((enum op_kind) private->kind_) {
+    case OP_RECV: return sys_recv(private->fd_, private->data_, private->size_);
+    case OP_RECVFROM:
+        return sys_recvfrom(private->fd_, private->data_, private->size_, private->address_);
+    case OP_SEND: return sys_send(private->fd_, private->data_, private->size_);
+    case OP_SENDV: return sys_sendv(private->fd_, private->data_, private->size_);
+    case OP_SENDTO:
+        return sys_sendto(private->fd_, private->data_, private->size_, private->address_);
+    case OP_ACCEPT: return perform_accept(op);
+    case OP_CONNECT: return perform_connect(op);
+    case OP_POLL: return -EAGAIN;
+    }
+    return -EINVAL;
+}
+
+int loop_own_fd(struct asyncio_loop *loop, int fd)
+{
+    return loop->backend->own(loop, fd);
+}
+
+void loop_close_fd(struct asyncio_loop *loop, int fd)
+{
+    if (fd < 0)
+        return;
+    if (!loop->closed)
+        loop->backend->disown(loop, fd);
+    sys_close(fd);
+}
+
+/* ---- the public calls ---- */
+
+/* The kernel only reads what it is given to send; the cast is for one common member. */
+static void *unconst(const void *data)
+{
+    return (void *)(uintptr_t)data;
+}
+
+void asyncio_op_recv(asyncio_op *op, asyncio_loop *loop, asyncio_socket socket, void *data,
+                     size_t size)
+{
+    op_prepare(op, loop, OP_RECV, socket, data, size, NULL);
+    op_submit(op);
+}
+
+void asyncio_op_send(asyncio_op *op, asyncio_loop *loop, asyncio_socket socket, const void *data,
+                     size_t size)
+{
+    op_prepare(op, loop, OP_SEND, socket, unconst(data), size, NULL);
+    op_submit(op);
+}
+
+void asyncio_op_sendv(asyncio_op *op, asyncio_loop *loop, asyncio_socket socket,
+                      const asyncio_bytes *parts, size_t count)
+{
+    op_prepare(op, loop, OP_SENDV, socket, unconst(parts), count, NULL);
+    op_submit(op);
+}
+
+void asyncio_op_recvfrom(asyncio_op *op, asyncio_loop *loop, asyncio_socket socket, void *data,
+                         size_t size, asyncio_address *from)
+{
+    op_prepare(op, loop, OP_RECVFROM, socket, data, size, from);
+    op_submit(op);
+}
+
+void asyncio_op_sendto(asyncio_op *op, asyncio_loop *loop, asyncio_socket socket, const void *data,
+                       size_t size, const asyncio_address *to)
+{
+    op_prepare(op, loop, OP_SENDTO, socket, unconst(data), size, unconst(to));
+    op_submit(op);
+}
+
+void asyncio_op_accept(asyncio_op *op, asyncio_loop *loop, asyncio_socket listener,
+                       asyncio_address *from)
+{
+    op_prepare(op, loop, OP_ACCEPT, listener, NULL, 0, from);
+    op_submit(op);
+}
+
+void asyncio_op_connect(asyncio_op *op, asyncio_loop *loop, asyncio_socket socket,
+                        const asyncio_address *address)
+{
+    op_prepare(op, loop, OP_CONNECT, socket, NULL, 0, unconst(address));
+    op_submit(op);
+}
+
+void asyncio_op_poll(asyncio_op *op, asyncio_loop *loop, asyncio_socket socket, int events)
+{
+    op_prepare(op, loop, OP_POLL, socket, NULL, (size_t)events, NULL);
+    op_submit(op);
+}

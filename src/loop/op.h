@@ -1,0 +1,54 @@
+/* op.h - operations, for the library's own callers.
+ *
+ * IDLE -> submit -> WAITING -> complete -> COMPLETED -> the loop calls done -> IDLE.  Cancelling a
+ * WAITING one makes it COMPLETED with -ECANCELED as soon as the back end lets go of it; cancelling
+ * a COMPLETED one changes nothing.
+ */
+#ifndef ASYNCIO_LOOP_OP_H
+#define ASYNCIO_LOOP_OP_H
+
+#include "loop/loop.h"
+
+enum op_state { OP_IDLE, OP_WAITING, OP_COMPLETED };
+
+enum op_kind {
+    OP_RECV,
+    OP_RECVFROM,
+    OP_ACCEPT,
+    OP_POLL, /* kinds up to here wait in the list of readers */
+    OP_SEND,
+    OP_SENDV,
+    OP_SENDTO,
+    OP_CONNECT
+};
+
+/* Fill in what the operation is to do, `done` and the rest being untouched. */
+void op_prepare(asyncio_op *op, struct asyncio_loop *loop, enum op_kind kind, int fd, void *data,
+                size_t size, asyncio_address *address);
+
+void op_submit(asyncio_op *op);
+
+/* True: it is done already, with *result, and was never the loop's. */
+bool op_attempt(asyncio_op *op, int *result);
+
+/* For back ends: it is over; `done` will be called by the loop. */
+void op_complete(asyncio_op *op, int result);
+
+/* For back ends: the system call, once.  -EAGAIN: it has to wait. */
+int op_perform(asyncio_op *op);
+
+static inline struct asyncio_loop *op_loop(const asyncio_op *op)
+{
+    return op->private_.handle_.queued_.loop_;
+}
+
+static inline asyncio_op *op_of(struct asyncio_link_ *link)
+{
+    return CONTAINER_OF(link, asyncio_op, private_.handle_.queued_.link_);
+}
+
+/* The library's own descriptors, see backend.h; and closing one. */
+int loop_own_fd(struct asyncio_loop *loop, int fd);
+void loop_close_fd(struct asyncio_loop *loop, int fd);
+
+#endif

@@ -1,0 +1,92 @@
+/* origin.c - debug mode: where an object was made.
+ *
+ * Numbers are given out in order and stay valid until the table is given back, which happens with
+ * the last loop of the process: objects that outlive it are described without their origin.
+ */
+#include "loop/origin.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ground/backtrace.h"
+#include "ground/memory.h"
+
+enum { FRAMES = 10, FRAMES_SKIPPED = 2 };
+
+struct origin {
+    void *frames[FRAMES];
+    size_t count;
+};
+
+static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct origin *table;
+static unsigned table_count, table_capacity;
+
+static unsigned find(const struct origin *origin)
+{
+    for (unsigned i = 0; i < table_count; i++)
+        if (table[i].count == origin->count &&
+            memcmp(table[i].frames, origin->frames, sizeof origin->frames) == 0)
+            return i + 1;
+    return 0;
+}
+
+static unsigned add(const struct origin *origin)
+{
+    if (table_count == table_capacity) {
+        unsigned capacity = table_capacity > 0 ? 2 * table_capacity : 64;
+        struct origin *grown = memory_resize(table, capacity * sizeof *grown);
+
+        if (grown == NULL)
+            return 0;
+        table = grown;
+        table_capacity = capacity;
+    }
+    table[table_count++] = *origin;
+    return table_count;
+}
+
+unsigned origin_record(void)
+{
+    struct origin origin = { .count = 0 };
+
+    origin.count = backtrace_capture(origin.frames, FRAMES, FRAMES_SKIPPED);
+    pthread_mutex_lock(&table_lock);
+    unsigned number = find(&origin);
+    if (number == 0)
+        number = add(&origin);
+    pthread_mutex_unlock(&table_lock);
+    return number;
+}
+
+const char *origin_describe(unsigned origin, char *text, size_t size)
+{
+    struct origin found = { .count = 0 };
+    size_t used = 0;
+
+    pthread_mutex_lock(&table_lock);
+    if (origin > 0 && origin <= table_count)
+        found = table[origin - 1];
+    pthread_mutex_unlock(&table_lock);
+    if (found.count == 0 || size == 0)
+        return NULL;
+    text[0] = '\0';
+    for (size_t i = 0; i < found.count && used + 1 < size; i++) {
+        char frame[160];
+
+        backtrace_describe(found.frames[i], frame, sizeof frame);
+        int n = snprintf(text + used, size - used, "%s%s", i > 0 ? "\n    " : "", frame);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    return text;
+}
+
+void origin_forget_all(void)
+{
+    pthread_mutex_lock(&table_lock);
+    memory_free(table);
+    table = NULL;
+    table_count = table_capacity = 0;
+    pthread_mutex_unlock(&table_lock);
+}

@@ -1,0 +1,247 @@
+/* readiness.c - completions out of readiness.
+ *
+ * An operation is tried first where that may succeed, and waits otherwise.  For a descriptor of the
+ * library's own two bits remember whether trying makes sense: a call that found nothing clears its
+ * bit, and so does a short read, which has emptied the socket; an event sets it again.  Registered
+ * once, edge-triggered, such a descriptor costs no further system call than its reads and writes.
+ * A bit must stay set after a hang-up: no event will follow it, so every later call has to look for
+ * itself.
+ *
+ * A descriptor of the user's may be closed and its number reused without a word.  So nothing is
+ * believed about it between two operations, each is tried, and each wait is told to the kernel anew.
+ *
+ * No user code runs between the kernel's report and the end of readiness_event(), so an event can
+ * not hit a descriptor that was closed after the kernel reported it.
+ */
+#include "loop/readiness.h"
+
+#include <string.h>
+
+#include "ground/memory.h"
+#include "loop/op.h"
+
+static bool is_reader(const asyncio_op *op)
+{
+    return op->private_.kind_ <= OP_POLL;
+}
+
+static unsigned wants(const asyncio_op *op)
+{
+    if (op->private_.kind_ == OP_POLL)
+        return (unsigned)op->private_.size_;
+    return is_reader(op) ? READY_READ : READY_WRITE;
+}
+
+static int reserve(struct readiness *readiness, int fd)
+{
+    size_t count = readiness->count > 0 ? readiness->count : 64;
+
+    if (fd < 0)
+        return -EBADF;
+    if ((size_t)fd < readiness->count)
+        return 0;
+    while (count <= (size_t)fd)
+        count *= 2;
+    struct readiness_fd *fds = memory_resize(readiness->fds, count * sizeof *fds);
+    if (fds == NULL)
+        return -ENOMEM;
+    memset(fds + readiness->count, 0, (count - readiness->count) * sizeof *fds);
+    readiness->fds = fds;
+    readiness->count = count;
+    return 0;
+}
+
+static struct asyncio_link_ *queue_of(struct readiness_fd *entry, const asyncio_op *op)
+{
+    return is_reader(op) ? &entry->readers : &entry->writers;
+}
+
+/* Calls, and learns from the result. */
+static int perform(struct readiness_fd *entry, asyncio_op *op)
+{
+    int r = op_perform(op);
+
+    if (!entry->owned || (entry->ready & READY_HANGUP) != 0)
+        return r;
+    bool short_read = op->private_.kind_ == OP_RECV && r >= 0 && (size_t)r < op->private_.size_;
+    if (r == -EAGAIN || short_read)
+        entry->ready &= ~wants(op);
+    return r;
+}
+
+unsigned readiness_wanted(const struct readiness_fd *entry)
+{
+    unsigned wanted = list_empty(&entry->writers) ? 0 : READY_WRITE;
+
+    for (struct asyncio_link_ *link = entry->readers.next_; link != NULL; link = link->next_)
+        wanted |= wants(op_of(link));
+    return wanted;
+}
+
+/* Puts it behind those that wait already and tells the kernel. */
+static int enqueue(struct asyncio_loop *loop, int fd, struct readiness_fd *entry, asyncio_op *op)
+{
+    struct asyncio_link_ *queue = queue_of(entry, op);
+
+    list_push_back(queue, &op->private_.handle_.queued_.link_);
+    if (entry->owned && entry->armed)
+        return 0;
+    int r = readiness_of(loop)->arm(loop, fd, entry, readiness_wanted(entry));
+    if (r < 0)
+        list_remove(queue, &op->private_.handle_.queued_.link_);
+    return r;
+}
+
+static bool worth_trying(struct readiness_fd *entry, const asyncio_op *op)
+{
+    return op->private_.kind_ != OP_POLL && list_empty(queue_of(entry, op)) &&
+           (!entry->owned || (entry->ready & (wants(op) | READY_HANGUP)) != 0);
+}
+
+bool readiness_attempt(struct asyncio_loop *loop, asyncio_op *op, int *result)
+{
+    struct readiness *readiness = readiness_of(loop);
+    int r = reserve(readiness, op->private_.fd_);
+
+    if (r == 0) {
+        struct readiness_fd *entry = &readiness->fds[op->private_.fd_];
+        /* Its edges are spent on the library's own calls: there is nothing to poll for. */
+        if (entry->owned && op->private_.kind_ == OP_POLL)
+            r = -EBUSY;
+        else
+            r = worth_trying(entry, op) ? perform(entry, op) : -EAGAIN;
+    }
+    if (r == -EAGAIN)
+        return false;
+    *result = r;
+    return true;
+}
+
+void readiness_submit(struct asyncio_loop *loop, asyncio_op *op)
+{
+    struct readiness *readiness = readiness_of(loop);
+    int r, fd = op->private_.fd_;
+
+    if (readiness_attempt(loop, op, &r)) {
+        op_complete(op, r);
+        return;
+    }
+    r = enqueue(loop, fd, &readiness->fds[fd], op);
+    if (r < 0)
+        op_complete(op, r);
+}
+
+void readiness_cancel(struct asyncio_loop *loop, asyncio_op *op)
+{
+    struct readiness_fd *entry = &readiness_of(loop)->fds[op->private_.fd_];
+
+    list_remove(queue_of(entry, op), &op->private_.handle_.queued_.link_);
+    op_complete(op, -ECANCELED);
+}
+
+int readiness_own(struct asyncio_loop *loop, int fd)
+{
+    struct readiness *readiness = readiness_of(loop);
+    int r = reserve(readiness, fd);
+
+    if (r < 0)
+        return r;
+    readiness->fds[fd] = (struct readiness_fd){
+        .owned = true, .ready = READY_READ | READY_WRITE, .place = readiness->fds[fd].place
+    };
+    return 0;
+}
+
+static void cancel_all(struct asyncio_loop *loop, struct asyncio_link_ *queue)
+{
+    struct asyncio_link_ *link;
+
+    while ((link = list_pop_front(queue)) != NULL)
+        op_complete(op_of(link), -ECANCELED);
+}
+
+void readiness_disown(struct asyncio_loop *loop, int fd)
+{
+    struct readiness *readiness = readiness_of(loop);
+
+    if (fd < 0 || (size_t)fd >= readiness->count)
+        return;
+    cancel_all(loop, &readiness->fds[fd].readers);
+    cancel_all(loop, &readiness->fds[fd].writers);
+    readiness->forget(loop, fd, &readiness->fds[fd]);
+    readiness->fds[fd] = (struct readiness_fd){ 0 };
+}
+
+void readiness_close(struct asyncio_loop *loop)
+{
+    struct readiness *readiness = readiness_of(loop);
+
+    for (size_t fd = 0; fd < readiness->count; fd++) {
+        cancel_all(loop, &readiness->fds[fd].readers);
+        cancel_all(loop, &readiness->fds[fd].writers);
+    }
+    memory_free(readiness->fds);
+    readiness->fds = NULL;
+    readiness->count = 0;
+}
+
+/* ---- events ---- */
+
+/* A poll for both directions waits among the readers, so they hear of every event. */
+static void complete_polls(struct readiness_fd *entry, unsigned ready)
+{
+    struct asyncio_link_ *next;
+
+    for (struct asyncio_link_ *link = entry->readers.next_; link != NULL; link = next) {
+        asyncio_op *op = op_of(link);
+        unsigned found = wants(op) & ready;
+
+        next = link->next_;
+        if (op->private_.kind_ != OP_POLL || found == 0)
+            continue;
+        list_remove(&entry->readers, link);
+        op_complete(op, (int)found);
+    }
+}
+
+/* Completes in order what no longer has to wait. */
+static void complete_queue(struct readiness_fd *entry, struct asyncio_link_ *queue)
+{
+    struct asyncio_link_ *next;
+
+    for (struct asyncio_link_ *link = queue->next_; link != NULL; link = next) {
+        asyncio_op *op = op_of(link);
+
+        next = link->next_;
+        if (op->private_.kind_ == OP_POLL)
+            continue;
+        int r = perform(entry, op);
+        if (r == -EAGAIN)
+            return;
+        list_remove(queue, link);
+        op_complete(op, r);
+    }
+}
+
+void readiness_event(struct asyncio_loop *loop, int fd, unsigned ready)
+{
+    struct readiness *readiness = readiness_of(loop);
+
+    if ((size_t)fd >= readiness->count)
+        return;
+    struct readiness_fd *entry = &readiness->fds[fd];
+    if (entry->owned)
+        entry->ready |= ready;
+    else
+        entry->watched = 0; /* one report per request */
+    if ((ready & READY_HANGUP) != 0)
+        ready |= READY_READ | READY_WRITE;
+    complete_polls(entry, ready);
+    if ((ready & READY_READ) != 0)
+        complete_queue(entry, &entry->readers);
+    if ((ready & READY_WRITE) != 0)
+        complete_queue(entry, &entry->writers);
+    unsigned wanted = readiness_wanted(entry);
+    if (!entry->owned && wanted != 0)
+        readiness->arm(loop, fd, entry, wanted);
+}

@@ -1,0 +1,54 @@
+/* readiness.h - completions out of readiness, for the back ends whose kernel knows no better.
+ *
+ * For each descriptor: the operations that wait to read and those that wait to write, in order, and
+ * what is believed of its readiness.  A poller below tells the kernel what to watch (arm) and
+ * reports what it found (readiness_event).
+ */
+#ifndef ASYNCIO_LOOP_READINESS_H
+#define ASYNCIO_LOOP_READINESS_H
+
+#include "loop/backend.h"
+
+enum {
+    READY_READ = 1,   /* ASYNCIO_READABLE */
+    READY_WRITE = 2,  /* ASYNCIO_WRITABLE */
+    READY_HANGUP = 4, /* the peer closed, or an error: there will be no further event */
+};
+
+struct readiness_fd {
+    struct asyncio_link_ readers, writers;
+    bool owned;
+    bool armed;         /* owned: the kernel knows of it, for good */
+    unsigned ready;     /* owned: what may be tried; a clear bit means a wait is needed */
+    unsigned watched;   /* what the kernel was last asked to report */
+    size_t place;       /* the poller's */
+};
+
+struct readiness {
+    struct readiness_fd *fds;
+    size_t count;
+    /* Tells the kernel that the descriptor waits for `wanted`.  An error ends the operation. */
+    int (*arm)(struct asyncio_loop *loop, int fd, struct readiness_fd *entry, unsigned wanted);
+    void (*forget)(struct asyncio_loop *loop, int fd, struct readiness_fd *entry);
+};
+
+/* The first member of a poller's backend_state is a struct readiness. */
+static inline struct readiness *readiness_of(struct asyncio_loop *loop)
+{
+    return loop->backend_state;
+}
+
+void readiness_submit(struct asyncio_loop *loop, asyncio_op *op);
+bool readiness_attempt(struct asyncio_loop *loop, asyncio_op *op, int *result);
+void readiness_cancel(struct asyncio_loop *loop, asyncio_op *op);
+int readiness_own(struct asyncio_loop *loop, int fd);
+void readiness_disown(struct asyncio_loop *loop, int fd);
+void readiness_close(struct asyncio_loop *loop);
+
+/* The kernel reported `ready` for the descriptor. */
+void readiness_event(struct asyncio_loop *loop, int fd, unsigned ready);
+
+/* What the operations that wait on it want. */
+unsigned readiness_wanted(const struct readiness_fd *entry);
+
+#endif

@@ -1,0 +1,143 @@
+/* remote.c - what other threads schedule.
+ *
+ * Such a handle lies in a list of its own, under a lock, from the call until its function runs; so
+ * any thread may cancel it at any time, and knows when the cancel returns that the function does
+ * not run and will not.  In the ready queue one handle of the loop's, `runner`, stands for all that
+ * had come when the loop looked; that keeps their place among the other callbacks.
+ *
+ * HANDLE_AFAR stays set after that, so that a cancel that comes late knows where to ask.
+ *
+ * While the function runs, `running` names its handle: a cancel from another thread waits until
+ * that changes.  The handle itself is not looked at then, it may be freed in there.
+ */
+#include "loop/loop.h"
+
+/* Atomic, since the state is looked at before the lock is taken. */
+static void set_state(struct asyncio_handle *handle, unsigned state)
+{
+    __atomic_store_n(&handle->state_, state, __ATOMIC_RELAXED);
+}
+
+int remote_init(struct loop_remote *remote)
+{
+    pthread_mutex_init(&remote->lock, NULL);
+    pthread_cond_init(&remote->finished, NULL);
+    atomic_init(&remote->pending, false);
+    return 0;
+}
+
+void remote_destroy(struct loop_remote *remote)
+{
+    pthread_cond_destroy(&remote->finished);
+    pthread_mutex_destroy(&remote->lock);
+}
+
+int asyncio_loop_call_soon_threadsafe(asyncio_loop *loop, asyncio_handle *handle,
+                                      asyncio_callback *fn, void *arg)
+{
+    unsigned state = __atomic_load_n(&handle->state_, __ATOMIC_RELAXED) & HANDLE_STATE_MASK;
+
+    if (state != HANDLE_IDLE && state != HANDLE_CANCELLED)
+        return -EBUSY;
+    handle->fn_ = fn;
+    handle->arg_ = arg;
+    handle->queued_.loop_ = loop;
+    handle->values_ = NULL;
+    handle->made_at_ = 0;
+    pthread_mutex_lock(&loop->remote.lock);
+    if (loop->closed) {
+        pthread_mutex_unlock(&loop->remote.lock);
+        return ASYNCIO_ECLOSED;
+    }
+    if (handle->context != NULL)
+        asyncio_context_ref(handle->context);
+    else
+        handle->values_ = context_capture();
+    set_state(handle, HANDLE_REMOTE | HANDLE_CONTEXT | HANDLE_AFAR);
+    list_push_back(&loop->remote.handles, &handle->queued_.link_);
+    atomic_store(&loop->remote.pending, true);
+    /* Under the lock: after it the loop may run the handle, stop, and be freed. */
+    loop_wake(loop);
+    pthread_mutex_unlock(&loop->remote.lock);
+    return 0;
+}
+
+/* Runs the first one; false if there was none. */
+static bool run_one(struct asyncio_loop *loop, struct asyncio_link_ *last, bool *was_last)
+{
+    struct loop_remote *remote = &loop->remote;
+
+    pthread_mutex_lock(&remote->lock);
+    struct asyncio_link_ *link = list_pop_front(&remote->handles);
+    if (link != NULL) {
+        remote->running = handle_of(link);
+        set_state(handle_of(link), HANDLE_CONTEXT | HANDLE_AFAR);
+    }
+    pthread_mutex_unlock(&remote->lock);
+    if (link == NULL)
+        return false;
+    *was_last = link == last;
+    handle_run(loop, handle_of(link));
+    pthread_mutex_lock(&remote->lock);
+    remote->running = NULL;
+    pthread_cond_broadcast(&remote->finished);
+    pthread_mutex_unlock(&remote->lock);
+    return true;
+}
+
+/* Those that were there at the start; what they schedule is for the next iteration. */
+static int run_remote(void *arg)
+{
+    struct asyncio_loop *loop = arg;
+    bool was_last = false;
+
+    pthread_mutex_lock(&loop->remote.lock);
+    struct asyncio_link_ *last = loop->remote.handles.prev_;
+    pthread_mutex_unlock(&loop->remote.lock);
+    while (!was_last && loop->exit_code == 0 && run_one(loop, last, &was_last))
+        continue;
+    pthread_mutex_lock(&loop->remote.lock);
+    atomic_store(&loop->remote.pending, !list_empty(&loop->remote.handles));
+    pthread_mutex_unlock(&loop->remote.lock);
+    return 0;
+}
+
+void remote_collect(struct asyncio_loop *loop)
+{
+    if (!atomic_load(&loop->remote.pending) || loop->remote.runner.state_ == HANDLE_READY)
+        return;
+    atomic_store(&loop->remote.pending, false);
+    loop->remote.runner = (asyncio_handle){ .fn_ = run_remote, .arg_ = loop };
+    loop_ready(loop, &loop->remote.runner);
+}
+
+bool remote_cancel(struct asyncio_loop *loop, struct asyncio_handle *handle)
+{
+    struct loop_remote *remote = &loop->remote;
+
+    pthread_mutex_lock(&remote->lock);
+    bool queued = (handle->state_ & HANDLE_STATE_MASK) == HANDLE_REMOTE;
+    if (queued) {
+        list_remove(&remote->handles, &handle->queued_.link_);
+        set_state(handle, HANDLE_CONTEXT);
+    }
+    bool own = loop->running && pthread_equal(loop->thread, pthread_self());
+    while (!queued && !own && remote->running == handle)
+        pthread_cond_wait(&remote->finished, &remote->lock);
+    pthread_mutex_unlock(&remote->lock);
+    return queued;
+}
+
+void remote_drop(struct asyncio_loop *loop)
+{
+    struct asyncio_link_ *link;
+
+    pthread_mutex_lock(&loop->remote.lock);
+    loop->closed = true;
+    while ((link = list_pop_front(&loop->remote.handles)) != NULL) {
+        set_state(handle_of(link), HANDLE_CONTEXT);
+        handle_release_context(handle_of(link));
+        set_state(handle_of(link), HANDLE_CANCELLED);
+    }
+    pthread_mutex_unlock(&loop->remote.lock);
+}

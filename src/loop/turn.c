@@ -1,0 +1,275 @@
+/* turn.c - the iterations of a loop.
+ *
+ * What speaks for asking the kernel in an iteration: nothing is ready, so the loop may sleep; or the
+ * quantum since it was last asked is over.  Tasks that switch to one another without coming back
+ * here (loop_peek) count their steps down; at 0 they come back, so that the clock is read.  How many
+ * steps that is adapts: few when steps are long, LOOP_STEPS_MAX when they are short.
+ *
+ * Order within an iteration, which is asyncio's: what was ready, what the kernel reported, what
+ * other threads scheduled, timers that are due.  A timer handle becomes ready; it does not run while
+ * the heap is looked at, so that it may set and cancel timers.
+ */
+#include "ground/log.h"
+#include "ground/sys.h"
+#include "loop/backend.h"
+#include "loop/op.h"
+
+int64_t loop_time_ns(const struct asyncio_loop *loop)
+{
+    return loop->virtual_time ? loop->now_ns : sys_now_ns();
+}
+
+static void read_clock(struct asyncio_loop *loop)
+{
+    if (!loop->virtual_time)
+        loop->now_ns = sys_now_ns();
+}
+
+/* ---- waiting ---- */
+
+/* INT64_MAX: nothing is timed. */
+static int64_t next_deadline(const struct asyncio_loop *loop)
+{
+    const struct asyncio_timer *first = timer_heap_first(&loop->timers);
+
+    return first != NULL ? first->when_ns_ : INT64_MAX;
+}
+
+/* How long the loop may sleep; < 0: no limit. */
+static int64_t sleep_limit(const struct asyncio_loop *loop, int64_t max_wait_ns)
+{
+    int64_t deadline = next_deadline(loop), limit = max_wait_ns;
+
+    if (!circle_empty(&loop->ready) || atomic_load(&loop->stopping))
+        return 0;
+    if (deadline != INT64_MAX && !loop->virtual_time) {
+        int64_t left = deadline - loop->now_ns;
+
+        if (left < 0)
+            left = 0;
+        if (limit < 0 || left < limit)
+            limit = left;
+    }
+    return limit;
+}
+
+/* Nothing this loop knows of, and no other thread, will ever make something ready. */
+static bool stuck(const struct asyncio_loop *loop)
+{
+    return loop->operations == 0 && loop->holds == 0 && next_deadline(loop) == INT64_MAX &&
+           !atomic_load(&loop->remote.pending) && sys_thread_count() == 1;
+}
+
+/* The flag first, then the look at what other threads left: who adds to that looks at the flag
+ * afterwards, so one of the two notices. */
+static void wait_backend(struct asyncio_loop *loop, int64_t timeout_ns)
+{
+    if (loop->before_wait != NULL)
+        loop->before_wait(loop->hook_arg);
+    if (timeout_ns != 0) {
+        atomic_store(&loop->asleep, true);
+        if (atomic_load(&loop->remote.pending) || atomic_load(&loop->stopping))
+            timeout_ns = 0;
+    }
+    loop->backend->wait(loop, timeout_ns);
+    atomic_store(&loop->asleep, false);
+    if (loop->after_wait != NULL)
+        loop->after_wait(loop->hook_arg);
+}
+
+/* Virtual time stands still while something can happen, and jumps when nothing can.  Work in other
+ * threads takes real time, so the loop waits for it first. */
+static void wait_virtual(struct asyncio_loop *loop, int64_t limit)
+{
+    wait_backend(loop, 0);
+    if (!circle_empty(&loop->ready) || limit == 0 || atomic_load(&loop->remote.pending))
+        return;
+    int64_t deadline = next_deadline(loop);
+    if (deadline == INT64_MAX || loop->jobs > 0)
+        wait_backend(loop, limit);
+    else if (deadline > loop->now_ns)
+        loop->now_ns = deadline;
+}
+
+static void wait_kernel(struct asyncio_loop *loop, int64_t max_wait_ns)
+{
+    int64_t limit = sleep_limit(loop, max_wait_ns);
+
+    if (limit < 0 && loop->client != NULL && loop->client->stuck != NULL && stuck(loop) &&
+        loop->client->stuck(loop))
+        limit = 0;
+    if (limit != 0 && loop->client != NULL && loop->client->idle != NULL)
+        loop->client->idle(loop);
+    if (loop->virtual_time)
+        wait_virtual(loop, limit);
+    else
+        wait_backend(loop, limit);
+    read_clock(loop);
+    loop->polled_at_ns = loop->now_ns;
+    if (loop->signalled != NULL)
+        loop->signalled(loop);
+}
+
+/* ---- the batch ---- */
+
+static void collect_timers(struct asyncio_loop *loop)
+{
+    while (timer_heap_due(&loop->timers, loop->now_ns)) {
+        struct asyncio_timer *timer = timer_heap_first(&loop->timers);
+
+        timer_heap_remove(&loop->timers, timer);
+        loop_ready(loop, &timer->handle);
+    }
+}
+
+static void report_slow(struct asyncio_loop *loop, const asyncio_handle *handle, int64_t ns)
+{
+    char text[256] = "a callback";
+
+    if (loop->client != NULL && loop->client->describe_step != NULL)
+        loop->client->describe_step(handle, text, sizeof text);
+    log_write(ASYNCIO_LOG_WARNING, "%s took %.3f seconds, in which nothing else could run", text,
+              sys_ns_to_seconds(ns));
+}
+
+/* Debug mode measures every step; in virtual time no step takes any. */
+static void run_measured(struct asyncio_loop *loop, struct asyncio_handle *handle)
+{
+    asyncio_handle copy = *handle;
+    int64_t start = sys_now_ns();
+
+    handle_run(loop, handle);
+    int64_t took = sys_now_ns() - start;
+    if (loop->debug && took >= loop->slow_ns)
+        report_slow(loop, &copy, took);
+}
+
+static void run_batch(struct asyncio_loop *loop)
+{
+    while (!circle_empty(&loop->batch) && loop->exit_code == 0) {
+        struct asyncio_handle *handle = handle_of(loop->batch.next_);
+
+        loop_take(loop, handle);
+        if (loop->debug)
+            run_measured(loop, handle);
+        else
+            handle_run(loop, handle);
+    }
+    /* What a fatal error left over comes first in the next run. */
+    circle_splice(&loop->ready, &loop->batch);
+}
+
+/* Reads the clock when the stride is over, and says whether the quantum is. */
+static bool quantum_over(struct asyncio_loop *loop)
+{
+    if (loop->steps_left > 0)
+        return false;
+    int64_t now = sys_now_ns(), since = now - loop->polled_at_ns;
+
+    if (loop->virtual_time)
+        since = LOOP_QUANTUM_NS; /* its clock does not tell; so every stride */
+    else
+        loop->now_ns = now;
+    if (since >= 2 * LOOP_QUANTUM_NS && loop->stride > 1)
+        loop->stride /= 2;
+    else if (since < LOOP_QUANTUM_NS && loop->stride < LOOP_STEPS_MAX)
+        loop->stride *= 2;
+    loop->steps_left = loop->stride;
+    return since >= LOOP_QUANTUM_NS;
+}
+
+void loop_turn(struct asyncio_loop *loop, int64_t max_wait_ns)
+{
+    if (circle_empty(&loop->ready) || quantum_over(loop) || atomic_load(&loop->stopping) ||
+        loop->debug) {
+        wait_kernel(loop, max_wait_ns);
+        loop->steps_left = loop->stride;
+    }
+    remote_collect(loop);
+    collect_timers(loop);
+    circle_splice(&loop->batch, &loop->ready);
+    run_batch(loop);
+}
+
+/* ---- runs ---- */
+
+void loop_exit(struct asyncio_loop *loop, int code)
+{
+    loop->exit_code = code;
+}
+
+static int begin(struct asyncio_loop *loop)
+{
+    if (loop->closed)
+        return ASYNCIO_ECLOSED;
+    if (loop->running || loop_current != NULL)
+        return -EBUSY;
+    if (loop->process != sys_process_id())
+        return ASYNCIO_EWRONGLOOP;
+    loop->running = true;
+    loop->thread = pthread_self();
+    loop->exit_code = 0;
+    loop_current = loop;
+    read_clock(loop);
+    loop->polled_at_ns = loop->now_ns;
+    return 0;
+}
+
+static int end(struct asyncio_loop *loop)
+{
+    int code = loop->exit_code;
+
+    loop->exit_code = 0;
+    loop->running = false;
+    loop_current = NULL;
+    return code;
+}
+
+int loop_run(struct asyncio_loop *loop)
+{
+    int r = begin(loop);
+
+    if (r < 0)
+        return r;
+    do
+        loop_turn(loop, -1);
+    while (loop->exit_code == 0 && !atomic_load(&loop->stopping));
+    atomic_store(&loop->stopping, false);
+    return end(loop);
+}
+
+int asyncio_loop_run_forever(asyncio_loop *loop)
+{
+    return loop_run(loop);
+}
+
+int asyncio_loop_run_once(asyncio_loop *loop, double max_wait)
+{
+    if (isnan(max_wait))
+        return -EINVAL;
+    int r = begin(loop);
+
+    if (r < 0)
+        return r;
+    int64_t max_wait_ns = sys_seconds_to_ns(max_wait);
+    loop_turn(loop, max_wait_ns == INT64_MAX ? -1 : max_wait_ns < 0 ? 0 : max_wait_ns);
+    return end(loop);
+}
+
+void asyncio_loop_stop(asyncio_loop *loop)
+{
+    atomic_store(&loop->stopping, true);
+    loop_wake(loop);
+}
+
+double asyncio_loop_next_timeout(const asyncio_loop *loop)
+{
+    if (!circle_empty(&loop->ready) || atomic_load(&loop->stopping) ||
+        atomic_load(&loop->remote.pending))
+        return 0;
+    int64_t deadline = next_deadline(loop), now = loop_time_ns(loop);
+
+    if (deadline == INT64_MAX)
+        return INFINITY;
+    return deadline <= now ? 0 : sys_ns_to_seconds(deadline - now);
+}

@@ -1,0 +1,188 @@
+/* task.h - tasks and the one way to suspend one, for the floors above.
+ *
+ * A task lies at the top of its own stack.  While it is suspended, `waiting` says on what: a struct
+ * wait on its stack.  Whoever ends the wait calls task_wake(), once; the task then is in the ready
+ * queue and goes on when its turn comes.  The wait's cancel function is what a cancellation does to
+ * it; see struct wait.
+ *
+ *     asyncio_task_cancel                 what the task awaits
+ *       |  cancel(wait) -> true             undone, or asked to end: a wake-up will come
+ *       |  cancel(wait) -> false            its wake-up was given already (or it cannot be undone):
+ *       v                                   the request is kept in must_cancel
+ *     task_park returns                   -ECANCELED for a request kept, unless the wait is one that
+ *                                         leaves it pending
+ */
+#ifndef ASYNCIO_TASK_TASK_H
+#define ASYNCIO_TASK_TASK_H
+
+#include "core/future.h"
+#include "ground/fiber.h"
+#include "ground/stack.h"
+
+struct wait;
+
+struct wait_type {
+    const char *what; /* for dumps: "sleeps", "waits for a lock" */
+    /* Asked to give up.  True: the task has been woken or will be, and finds out by itself that it
+     * was cancelled.  False, or NULL: nothing was done. */
+    bool (*cancel)(struct wait *wait, const char *reason);
+    bool keeps_cancel; /* task_park() does not deliver: the request stays for the next wait */
+};
+
+struct wait {
+    const struct wait_type *type;
+    const void *object; /* for dumps */
+};
+
+struct asyncio_task {
+    struct fiber fiber;
+    asyncio_handle resume; /* in the ready queue, or in the list of the future it waits for */
+    asyncio_future future;
+    struct wait *waiting; /* NULL: it runs, or has not started, or has ended */
+    struct scheduler *scheduler;
+    struct fiber *return_to; /* eager: where to go at the first suspension */
+    struct context_slot context;
+    asyncio_coro *fn;
+    void *arg;
+    struct asyncio_scope_ *scopes; /* those open, innermost first */
+    struct asyncio_link_ all;      /* in the scheduler's list of tasks */
+    int references;
+    int cancelling;
+    bool must_cancel; /* requested, and not yet delivered */
+    bool started, held; /* held: a reference was given to the user at some time */
+    bool parentless; /* no group or combinator takes its failure */
+    int budget;       /* calls that need not wait, until the others get a turn */
+    int dropped;      /* debug mode: suspensions since a cancellation was dropped */
+    uint64_t number;
+    char *detail; /* asyncio_error_detail() */
+    struct stack stack;
+    /* For whoever owns it: a group, a gather. */
+    struct asyncio_link_ sibling;
+    asyncio_future_callback ended;
+    void *owner;
+    char name[64]; /* "": Task-`number` */
+};
+
+enum { TASK_BUDGET = 256, TASK_BUDGET_IO = 8 };
+
+/* The task that runs in this thread; NULL in a callback. */
+extern _Thread_local struct asyncio_task *task_current __attribute__((tls_model("initial-exec")));
+
+struct scheduler {
+    struct fiber fiber;        /* that runs the loop */
+    asyncio_task *zombie;      /* has ended; its stack is free once we are off it */
+    struct asyncio_loop *loop;
+    struct asyncio_link_ tasks; /* all that have not ended */
+    size_t count;
+    struct stack_pool stacks;
+    asyncio_task_factory *factory;
+    bool deadlocked; /* reported once in this run */
+};
+
+/* The loop's scheduler, made when first needed; NULL: no memory. */
+struct scheduler *scheduler_of(struct asyncio_loop *loop);
+
+/* ---- suspending ---- */
+
+/* Suspends the current task until task_wake().  Returns 0, or -ECANCELED when a request was
+ * delivered that the wait's own cancel function did not take.  errno is kept. */
+int task_park(struct wait *wait);
+
+/* Makes a parked task ready.  At most once for each park. */
+void task_wake(asyncio_task *task);
+
+/* To be called by every suspending function that found it need not wait: now and then it gives the
+ * others a turn.  It delivers no cancellation. */
+void task_spend(asyncio_task *task, int cost);
+
+/* 0, or ASYNCIO_ENOTASK. */
+static inline int task_require(asyncio_task **task)
+{
+    *task = task_current;
+    return *task != NULL ? 0 : ASYNCIO_ENOTASK;
+}
+
+/* ---- waiters: what a task leaves in the list of a lock, an event, a queue ---- */
+
+enum waiter_state { WAITER_PENDING, WAITER_WOKEN, WAITER_CANCELLED };
+
+/* asyncio's "waiter future", without the future.  It stays in its list, whatever its state, until
+ * the task runs again and takes it out. */
+struct waiter {
+    struct wait wait;
+    struct asyncio_link_ link;
+    asyncio_task *task;
+    enum waiter_state state;
+};
+
+/* A wait_type for waiters: WAITER_TYPE("waits for a lock"). */
+bool waiter_cancel(struct wait *wait, const char *reason);
+#define WAITER_TYPE(text) { .what = (text), .cancel = waiter_cancel }
+
+/* Queues the current task in `waiters`, whose loop it binds, parks it, and takes it out again.  0:
+ * it was woken.  -ECANCELED: a cancellation came; waiter->state tells whether it had been woken
+ * before (WAITER_WOKEN), so that the wake-up must be passed on.  ASYNCIO_ENOTASK,
+ * ASYNCIO_EWRONGLOOP: nothing happened, and state is WAITER_PENDING. */
+int waiter_wait(struct waiter *waiter, struct asyncio_waiters_ *waiters,
+                const struct wait_type *type, const void *object);
+
+/* Wakes it, unless it is woken or cancelled already (false). */
+bool waiter_wake(struct waiter *waiter);
+
+static inline struct waiter *waiter_of(struct asyncio_link_ *link)
+{
+    return link != NULL ? CONTAINER_OF(link, struct waiter, link) : NULL;
+}
+
+static inline struct waiter *waiters_first(const struct asyncio_waiters_ *waiters)
+{
+    return waiter_of(waiters->link_.next_);
+}
+
+static inline struct waiter *waiter_next(const struct waiter *waiter)
+{
+    return waiter_of(waiter->link.next_);
+}
+
+/* ---- other waits ---- */
+
+/* Waits for the future's end; a cancellation is delivered as `type` says.  The result is the
+ * future's, not taken.  See await.c. */
+int await_future(asyncio_future *future, const struct wait_type *type);
+
+/* Submits the operation, whose `done` it sets, and waits until it is over; returns its result.  A
+ * cancellation cancels the operation and waits for its end: -ECANCELED only if that was its result;
+ * else the request stays pending.  Tries first, and does not suspend if that succeeds. */
+int await_op(asyncio_op *op);
+
+/* ---- tasks ---- */
+
+/* What asyncio_loop_create_task does, with the factory; the failure of a task made with `owned` is
+ * its owner's to take. */
+int task_create(struct asyncio_loop *loop, asyncio_task **task, asyncio_coro *fn, void *arg,
+                const asyncio_task_options *options);
+
+static inline asyncio_task *task_of_future(asyncio_future *future)
+{
+    return (future->state_ & FUTURE_TASK) != 0 ? CONTAINER_OF(future, asyncio_task, future) : NULL;
+}
+
+static inline bool task_done(const asyncio_task *task)
+{
+    return future_done(&task->future);
+}
+
+/* The text of asyncio_error_detail() for the current task; out of memory it has none. */
+ASYNCIO_PRINTF(1, 2) void task_set_detail(const char *format, ...);
+
+/* ---- scopes ---- */
+
+/* Opens a scope of the current task; without a task it only notes ASYNCIO_ENOTASK in error_.
+ * Entering one that is open already aborts. */
+void scope_enter(struct asyncio_scope_ *scope, const char *kind);
+
+/* Closes it: 0, or scope->error_ (then there is nothing to undo).  Aborts when it is not the
+ * innermost, or not this task's. */
+int scope_exit(struct asyncio_scope_ *scope);
+
+#endif
