@@ -38,6 +38,7 @@ static const struct error_text {
     ERROR(ASYNCIO_ESHUTDOWN, "Queue was shut down"),
     ERROR(ASYNCIO_EBROKEN, "Barrier is broken"),
     ERROR(ASYNCIO_EEXIT, "Exit requested"),
+    NUMBER(ENOTSUP, "Operation not supported"), /* glibc names it EOPNOTSUPP */
 #if !defined(HAVE_ERRNO_NAMES)
     NUMBER(EACCES, "Permission denied"),
     NUMBER(EADDRINUSE, "Address already in use"),
@@ -83,7 +84,6 @@ static const struct error_text {
     NUMBER(ENOTCONN, "Transport endpoint is not connected"),
     NUMBER(ENOTDIR, "Not a directory"),
     NUMBER(ENOTSOCK, "Socket operation on non-socket"),
-    NUMBER(ENOTSUP, "Operation not supported"),
     NUMBER(ENXIO, "No such device or address"),
     NUMBER(EOVERFLOW, "Value too large for defined data type"),
     NUMBER(EPERM, "Operation not permitted"),
