@@ -11,6 +11,18 @@
 
 #include "harness.h"
 
+/* ThreadSanitizer has a thread of its own, from the first pthread_create() on. */
+#if defined(__SANITIZE_THREAD__)
+#define OWN_THREADS 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define OWN_THREADS 1
+#endif
+#endif
+#ifndef OWN_THREADS
+#define OWN_THREADS 0
+#endif
+
 enum { MAX_FDS = 4096, GRACE_MS = 1000 };
 
 static atomic_long blocks, mappings;
@@ -89,6 +101,12 @@ static int for_each_number(const char *path, void (*each)(int number, void *arg)
     return count;
 }
 
+static int threads_alive(void)
+{
+    int count = for_each_number("/proc/self/task", NULL, NULL) - OWN_THREADS;
+    return count > 1 ? count : 1;
+}
+
 static void remember_fd(int fd, void *arg)
 {
     (void)arg;
@@ -100,7 +118,7 @@ void leftovers_remember(void)
 {
     before.blocks = blocks_alive();
     before.mappings = atomic_load(&mappings);
-    before.threads = for_each_number("/proc/self/task", NULL, NULL);
+    before.threads = threads_alive();
     memset(before.fds, 0, sizeof before.fds);
     for_each_number("/proc/self/fd", remember_fd, NULL);
 }
@@ -139,7 +157,7 @@ static int wait_for_threads(void)
     int left;
 
     for (int ms = 0; ms < GRACE_MS; ms++) {
-        left = for_each_number("/proc/self/task", NULL, NULL) - before.threads;
+        left = threads_alive() - before.threads;
         if (left <= 0)
             return 0;
         nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
