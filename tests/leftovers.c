@@ -11,7 +11,8 @@
 
 #include "harness.h"
 
-/* ThreadSanitizer has a thread of its own, from the first pthread_create() on. */
+/* ThreadSanitizer starts a thread of its own with the first pthread_create(), after a fork again.
+ */
 #if defined(__SANITIZE_THREAD__)
 #define OWN_THREADS 1
 #elif defined(__has_feature)
@@ -103,8 +104,7 @@ static int for_each_number(const char *path, void (*each)(int number, void *arg)
 
 static int threads_alive(void)
 {
-    int count = for_each_number("/proc/self/task", NULL, NULL) - OWN_THREADS;
-    return count > 1 ? count : 1;
+    return for_each_number("/proc/self/task", NULL, NULL);
 }
 
 static void remember_fd(int fd, void *arg)
@@ -157,7 +157,7 @@ static int wait_for_threads(void)
     int left;
 
     for (int ms = 0; ms < GRACE_MS; ms++) {
-        left = threads_alive() - before.threads;
+        left = threads_alive() - before.threads - OWN_THREADS;
         if (left <= 0)
             return 0;
         nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
