@@ -127,5 +127,6 @@ TEST(die_says_why_and_aborts)
 
     int status = read_stderr(misuse, text, sizeof text);
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-    CHECK_STR(text, "asyncio: scope left out of order\n");
+    text[strcspn(text, "\n")] = '\0'; /* an emulator may have added that it died */
+    CHECK_STR(text, "asyncio: scope left out of order");
 }
