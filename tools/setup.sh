@@ -45,6 +45,6 @@ fi
 
 echo "$0: installing$missing" >&2
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -q >&2
+apt-get update -qq >&2
 # shellcheck disable=SC2086 # a list of words
-apt-get install -q -y --no-install-recommends $missing >&2
+apt-get install -qq -y -o Dpkg::Use-Pty=0 --no-install-recommends $missing >&2
