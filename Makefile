@@ -41,7 +41,7 @@ else
 endif
 
 .PHONY: test
-test: setup ## build with fault injection and run every suite on every back end; TESTS=regex
+test: setup ## every suite on every back end, with fault injection built in; TESTS=regex
 	$(call build,dev)
 	$(call test,dev)
 
@@ -63,7 +63,7 @@ bench: setup ## run the benchmarks
 	 done
 
 .PHONY: rules
-rules: ## which rules of asyncio the tests name; fails if one of this milestone is missing
+rules: ## which rules of asyncio the tests name; fails if this milestone lacks one
 	@python3 tools/rules.py --require
 
 .PHONY: asan tsan asan-clang tsan-clang
@@ -78,7 +78,7 @@ asan-clang tsan-clang: setup-all ## the same, compiled by clang
 sanitize: asan tsan asan-clang tsan-clang ## all four
 
 .PHONY: torture
-torture: setup ## every test again and again: fail at every call, cancel at every suspension; ARGS=word
+torture: setup ## every test: fail at every call, cancel at every suspension; ARGS=word
 	$(call build,dev)
 	@python3 tests/torture/run.py build/dev $(ARGS)
 
