@@ -141,6 +141,7 @@ struct asyncio_op_ {
     void *data_;
     size_t size_;
     struct asyncio_address *address_;
+    void *owner_; /* who waits for it */
     int fd_, result_;
     unsigned kind_, state_;
     uintptr_t backend_[8];

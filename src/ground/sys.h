@@ -86,6 +86,7 @@ int sys_pages_guard(void *pages, size_t size);
 int sys_thread_start(pthread_t *thread, void *(*fn)(void *arg), void *arg, const char *name);
 unsigned sys_processor_count(void);
 long sys_process_id(void);
+void sys_write_text(int fd, const char *text, size_t size); /* all of it, as far as it goes */
 /* How many threads the process has, without a sanitizer's own; -ENOTSUP. */
 int sys_thread_count(void);
 

@@ -1,6 +1,7 @@
-/* sys_process.c - which process this is, without asking the kernel each time. */
+/* sys_process.c - which process this is, without asking the kernel each time; its diagnostics. */
 #include "ground/sys.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -26,4 +27,18 @@ long sys_process_id(void)
         return id;
     pthread_once(&watch_once, watch_forks);
     return atomic_load_explicit(&process_id, memory_order_relaxed);
+}
+
+void sys_write_text(int fd, const char *text, size_t size)
+{
+    while (size > 0) {
+        ssize_t n = write(fd, text, size);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return;
+        text += n;
+        size -= (size_t)n;
+    }
 }

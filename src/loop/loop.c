@@ -84,7 +84,7 @@ static void init(struct asyncio_loop *loop)
 
 static void destroy(struct asyncio_loop *loop)
 {
-    if (loop->client != NULL && loop->client->freed != NULL)
+    if (loop->client != NULL)
         loop->client->freed(loop);
     remote_destroy(&loop->remote);
     memory_free(loop);
@@ -196,7 +196,7 @@ int asyncio_loop_close(asyncio_loop *loop)
         return -EBUSY;
     if (loop->closed)
         return 0;
-    if (loop->client != NULL && loop->client->closing != NULL)
+    if (loop->client != NULL)
         loop->client->closing(loop);
     watches_close(loop);
     complete_operations(loop);

@@ -35,8 +35,10 @@ enum handle_state {
     HANDLE_AFAR = 0x200     /* was last scheduled by call_soon_threadsafe: see remote.c */
 };
 
-/* What the upper floors want to be asked or told; NULL members are left out. */
+/* What the task floor wants to be asked or told. */
 struct loop_client {
+    void (*begins)(struct asyncio_loop *loop); /* a run, in this thread */
+    void (*ends)(struct asyncio_loop *loop);
     /* Nothing can wake this loop any more.  True: it was dealt with, something is ready now. */
     bool (*stuck)(struct asyncio_loop *loop);
     void (*idle)(struct asyncio_loop *loop);    /* about to sleep */
@@ -69,6 +71,7 @@ struct asyncio_loop {
     bool debug;
     bool virtual_time;
     bool running, closed;
+    bool deadlocked; /* was reported in this run, which returns -EDEADLK therefore */
     int exit_code; /* ASYNCIO_EEXIT or -EDEADLK: ends the run; 0: none */
     int64_t polled_at_ns;
     struct loop_remote remote;

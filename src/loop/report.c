@@ -33,7 +33,7 @@ static void add_task(struct text *text, const asyncio_loop *loop, const asyncio_
 {
     char description[300] = "";
 
-    if (loop->client != NULL && loop->client->describe_task != NULL)
+    if (loop->client != NULL)
         loop->client->describe_task(task, description, sizeof description);
     add(text, "task: ", "%s", description);
 }
@@ -43,7 +43,7 @@ static void add_future(struct text *text, const asyncio_loop *loop, const asynci
     char description[300];
 
     snprintf(description, sizeof description, "%p", (const void *)future);
-    if (loop->client != NULL && loop->client->describe_future != NULL)
+    if (loop->client != NULL)
         loop->client->describe_future(future, description, sizeof description);
     add(text, "future: ", "%s", description);
 }

@@ -56,7 +56,7 @@ static int64_t sleep_limit(const struct asyncio_loop *loop, int64_t max_wait_ns)
 /* Nothing this loop knows of, and no other thread, will ever make something ready. */
 static bool stuck(const struct asyncio_loop *loop)
 {
-    return loop->operations == 0 && loop->holds == 0 && next_deadline(loop) == INT64_MAX &&
+    return loop->operations == 0 && loop->holds == 0 && loop->timers.count == 0 &&
            !atomic_load(&loop->remote.pending) && sys_thread_count() == 1;
 }
 
@@ -95,10 +95,10 @@ static void wait_kernel(struct asyncio_loop *loop, int64_t max_wait_ns)
 {
     int64_t limit = sleep_limit(loop, max_wait_ns);
 
-    if (limit < 0 && loop->client != NULL && loop->client->stuck != NULL && stuck(loop) &&
+    if (limit < 0 && loop->client != NULL && stuck(loop) &&
         loop->client->stuck(loop))
         limit = 0;
-    if (limit != 0 && loop->client != NULL && loop->client->idle != NULL)
+    if (limit != 0 && loop->client != NULL)
         loop->client->idle(loop);
     if (loop->virtual_time)
         wait_virtual(loop, limit);
@@ -126,7 +126,7 @@ static void report_slow(struct asyncio_loop *loop, const asyncio_handle *handle,
 {
     char text[256] = "a callback";
 
-    if (loop->client != NULL && loop->client->describe_step != NULL)
+    if (loop->client != NULL)
         loop->client->describe_step(handle, text, sizeof text);
     log_write(ASYNCIO_LOG_WARNING, "%s took %.3f seconds, in which nothing else could run", text,
               sys_ns_to_seconds(ns));
@@ -212,6 +212,8 @@ static int begin(struct asyncio_loop *loop)
     loop_current = loop;
     read_clock(loop);
     loop->polled_at_ns = loop->now_ns;
+    if (loop->client != NULL)
+        loop->client->begins(loop);
     return 0;
 }
 
@@ -219,6 +221,11 @@ static int end(struct asyncio_loop *loop)
 {
     int code = loop->exit_code;
 
+    if (code == 0 && loop->deadlocked)
+        code = -EDEADLK;
+    if (loop->client != NULL)
+        loop->client->ends(loop);
+    loop->deadlocked = false;
     loop->exit_code = 0;
     loop->running = false;
     loop_current = NULL;

@@ -49,8 +49,7 @@ struct asyncio_task {
     int references;
     int cancelling;
     bool must_cancel; /* requested, and not yet delivered */
-    bool started, held; /* held: a reference was given to the user at some time */
-    bool parentless; /* no group or combinator takes its failure */
+    bool started;
     int budget;       /* calls that need not wait, until the others get a turn */
     int dropped;      /* debug mode: suspensions since a cancellation was dropped */
     uint64_t number;
@@ -76,7 +75,9 @@ struct scheduler {
     size_t count;
     struct stack_pool stacks;
     asyncio_task_factory *factory;
-    bool deadlocked; /* reported once in this run */
+    size_t allocated; /* tasks whose stacks are in use, ended ones included */
+    bool watching;    /* for stack overflows, in this run */
+    bool orphaned;    /* the loop is gone; the last task takes this with it */
 };
 
 /* The loop's scheduler, made when first needed; NULL: no memory. */
@@ -91,9 +92,17 @@ int task_park(struct wait *wait);
 /* Makes a parked task ready.  At most once for each park. */
 void task_wake(asyncio_task *task);
 
+/* Lets every other ready task take a step, and delivers no cancellation. */
+void task_give_turn(asyncio_task *task);
+
 /* To be called by every suspending function that found it need not wait: now and then it gives the
- * others a turn.  It delivers no cancellation. */
-void task_spend(asyncio_task *task, int cost);
+ * others a turn. */
+static inline void task_spend(asyncio_task *task, int cost)
+{
+    task->budget -= cost;
+    if (task->budget < 0)
+        task_give_turn(task);
+}
 
 /* 0, or ASYNCIO_ENOTASK. */
 static inline int task_require(asyncio_task **task)
@@ -157,8 +166,8 @@ int await_op(asyncio_op *op);
 
 /* ---- tasks ---- */
 
-/* What asyncio_loop_create_task does, with the factory; the failure of a task made with `owned` is
- * its owner's to take. */
+/* What asyncio_loop_create_task does, with the factory.  With `task` not NULL the caller gets a
+ * reference. */
 int task_create(struct asyncio_loop *loop, asyncio_task **task, asyncio_coro *fn, void *arg,
                 const asyncio_task_options *options);
 
@@ -172,8 +181,28 @@ static inline bool task_done(const asyncio_task *task)
     return future_done(&task->future);
 }
 
+/* The loop's ready handle of a task; see park.c. */
+int task_resume(void *arg);
+
+/* Ends the life of a task that is done, after a switch away from it. */
+void task_reap(struct scheduler *scheduler);
+
+/* For the fibers of new tasks: runs the body and ends the task. */
+void task_main(void *arg);
+
+/* Runs a new task up to its first suspension, now. */
+void task_run_eagerly(asyncio_task *task);
+
+/* Leaves a task that has ended, for good. */
+void task_leave(asyncio_task *task);
+
+extern const struct loop_client task_client;
+
 /* The text of asyncio_error_detail() for the current task; out of memory it has none. */
 ASYNCIO_PRINTF(1, 2) void task_set_detail(const char *format, ...);
+
+/* Keeps the detail of a main task for asyncio_error_detail() after its run, in this thread. */
+void task_keep_detail(const asyncio_task *task);
 
 /* ---- scopes ---- */
 

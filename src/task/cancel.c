@@ -1,0 +1,99 @@
+/* cancel.c - requesting a cancellation, and what a task tells of itself.
+ *
+ * A request goes inward first: what the task awaits is cancelled, and the task hears of it when
+ * that has ended.  Only if there is nothing to cancel (the task is ready, or has not started) the
+ * request is kept and delivered when the task next resumes, or begins to wait.  Requests are counted
+ * apart from that, so that a scope can tell its own from those of others.
+ */
+#include <stdio.h>
+
+#include "task/task.h"
+
+bool asyncio_task_cancel(asyncio_task *task)
+{
+    return asyncio_task_cancel_with(task, NULL);
+}
+
+bool asyncio_task_cancel_with(asyncio_task *task, const char *reason)
+{
+    struct wait *wait = task->waiting;
+
+    if (task_done(task)) {
+        task->future.state_ &= ~(unsigned)FUTURE_UNTAKEN;
+        return false;
+    }
+    task->cancelling++;
+    task->future.reason_ = reason;
+    if (wait != NULL && wait->type->cancel != NULL && wait->type->cancel(wait, reason))
+        return true;
+    task->must_cancel = true;
+    return true;
+}
+
+const char *asyncio_task_cancel_reason(const asyncio_task *task)
+{
+    return task->future.reason_;
+}
+
+int asyncio_task_cancelling(const asyncio_task *task)
+{
+    return task->cancelling;
+}
+
+int asyncio_task_uncancel(asyncio_task *task)
+{
+    if (task->cancelling > 0 && --task->cancelling == 0)
+        task->must_cancel = false;
+    return task->cancelling;
+}
+
+bool asyncio_task_done(const asyncio_task *task)
+{
+    return task_done(task);
+}
+
+bool asyncio_task_cancelled(const asyncio_task *task)
+{
+    return asyncio_future_cancelled(&task->future);
+}
+
+int asyncio_task_result(asyncio_task *task)
+{
+    return asyncio_future_result(&task->future);
+}
+
+const char *asyncio_task_get_name(const asyncio_task *task)
+{
+    /* Made when first asked for: most tasks are never asked. */
+    if (task->name[0] == '\0') {
+        asyncio_task *changed = (asyncio_task *)(uintptr_t)task;
+        snprintf(changed->name, sizeof changed->name, "Task-%llu",
+                 (unsigned long long)task->number);
+    }
+    return task->name;
+}
+
+void asyncio_task_set_name(asyncio_task *task, const char *name)
+{
+    snprintf(task->name, sizeof task->name, "%s", name);
+}
+
+asyncio_context *asyncio_task_get_context(const asyncio_task *task)
+{
+    return context_slot_share(&((asyncio_task *)(uintptr_t)task)->context);
+}
+
+asyncio_loop *asyncio_task_get_loop(const asyncio_task *task)
+{
+    return task->scheduler->loop;
+}
+
+asyncio_future *asyncio_task_future(asyncio_task *task)
+{
+    return &task->future;
+}
+
+asyncio_call asyncio_task_get_coro(const asyncio_task *task)
+{
+    return (asyncio_call){ task->fn, task->arg };
+}

@@ -1,0 +1,186 @@
+/* scheduler.c - the tasks of a loop.
+ *
+ * Made with the first task.  It outlives its loop while somebody still holds a task of it, since
+ * tasks lie on the stacks that it owns.  Tasks that have not ended when the loop is closed are gone
+ * without having cleaned up: reported at the close, their stacks given back with the loop.
+ */
+#include "ground/log.h"
+#include "ground/memory.h"
+#include "ground/stack_overflow.h"
+#include "ground/sys.h"
+#include "task/task.h"
+
+/* What the handler of a fault in a guard page wants to know. */
+static bool find_running(struct stack_overflow_info *info)
+{
+    const asyncio_task *task = task_current;
+
+    if (task == NULL)
+        return false;
+    info->guard_low = task->stack.low - sys_page_size();
+    info->guard_high = task->stack.low;
+    info->name = asyncio_task_get_name(task);
+    info->size = (size_t)(task->stack.top - task->stack.low);
+    return true;
+}
+
+static void begins(struct asyncio_loop *loop)
+{
+    struct scheduler *scheduler = loop->scheduler;
+
+    scheduler->fiber = (struct fiber){ 0 }; /* perhaps it ran in another thread before */
+    scheduler->watching = stack_overflow_watch(find_running) == 0;
+}
+
+static void ends(struct asyncio_loop *loop)
+{
+    if (loop->scheduler->watching)
+        stack_overflow_unwatch();
+    loop->scheduler->watching = false;
+}
+
+struct scheduler *scheduler_of(struct asyncio_loop *loop)
+{
+    if (loop->scheduler != NULL)
+        return loop->scheduler;
+    struct scheduler *scheduler = memory_zeroed(sizeof *scheduler);
+    if (scheduler == NULL)
+        return NULL;
+    scheduler->loop = loop;
+    loop->scheduler = scheduler;
+    loop->client = &task_client;
+    if (loop->running)
+        begins(loop);
+    return scheduler;
+}
+
+void asyncio_loop_set_task_factory(asyncio_loop *loop, asyncio_task_factory *factory)
+{
+    struct scheduler *scheduler = scheduler_of(loop);
+
+    /* Out of memory: no task could be made either. */
+    if (scheduler != NULL)
+        scheduler->factory = factory;
+}
+
+asyncio_task_factory *asyncio_loop_get_task_factory(const asyncio_loop *loop)
+{
+    return loop->scheduler != NULL ? loop->scheduler->factory : NULL;
+}
+
+asyncio_task *asyncio_current_task(void)
+{
+    return task_current;
+}
+
+size_t asyncio_all_tasks(asyncio_task **tasks, size_t capacity, asyncio_loop *loop)
+{
+    size_t n = 0;
+
+    if (loop->scheduler == NULL)
+        return 0;
+    for (struct asyncio_link_ *link = loop->scheduler->tasks.next_; link != NULL && n < capacity;
+         link = link->next_)
+        tasks[n++] = asyncio_task_ref(CONTAINER_OF(link, asyncio_task, all));
+    return loop->scheduler->count;
+}
+
+/* ---- what the loop asks and tells ---- */
+
+static asyncio_task *first_task(struct scheduler *scheduler)
+{
+    struct asyncio_link_ *link = scheduler->tasks.next_;
+
+    return link != NULL ? CONTAINER_OF(link, asyncio_task, all) : NULL;
+}
+
+static void report_pending(struct asyncio_loop *loop)
+{
+    for (struct asyncio_link_ *link = loop->scheduler->tasks.next_; link != NULL;
+         link = link->next_)
+        loop_report(loop, "the loop was closed while a task was pending", 0,
+                    &(asyncio_exception_context){ .task = CONTAINER_OF(link, asyncio_task, all) });
+}
+
+static void freed(struct asyncio_loop *loop)
+{
+    struct scheduler *scheduler = loop->scheduler;
+    asyncio_task *task;
+
+    scheduler->loop = NULL;
+    scheduler->allocated++; /* this function */
+    scheduler->orphaned = true;
+    while ((task = first_task(scheduler)) != NULL) {
+        list_remove(&scheduler->tasks, &task->all);
+        asyncio_task_unref(task);
+    }
+    if (--scheduler->allocated > 0)
+        return;
+    stack_pool_destroy(&scheduler->stacks);
+    memory_free(scheduler);
+}
+
+static void idle(struct asyncio_loop *loop)
+{
+    stack_pool_trim(&loop->scheduler->stacks);
+}
+
+/* ---- deadlock ---- */
+
+static void log_waits(struct scheduler *scheduler)
+{
+    enum { LINES_MAX = 100 };
+    char text[300];
+    size_t lines = 0;
+
+    log_write(ASYNCIO_LOG_ERROR, "deadlock: nothing can wake any of the %zu tasks any more",
+              scheduler->count);
+    for (struct asyncio_link_ *link = scheduler->tasks.next_; link != NULL && lines < LINES_MAX;
+         link = link->next_, lines++) {
+        asyncio_task_describe(CONTAINER_OF(link, asyncio_task, all), text, sizeof text);
+        log_write(ASYNCIO_LOG_ERROR, "  %s", text);
+    }
+}
+
+static void cancel_all(struct scheduler *scheduler)
+{
+    for (struct asyncio_link_ *link = scheduler->tasks.next_; link != NULL; link = link->next_)
+        asyncio_task_cancel(CONTAINER_OF(link, asyncio_task, all));
+}
+
+/* The first time all are told, by a cancellation; those that wait again after it cannot be helped,
+ * and the run ends without them. */
+static bool stuck(struct asyncio_loop *loop)
+{
+    struct scheduler *scheduler = loop->scheduler;
+
+    if (scheduler->count == 0 && !loop->deadlocked)
+        return false;
+    if (loop->deadlocked) {
+        loop_exit(loop, -EDEADLK);
+        return true;
+    }
+    loop->deadlocked = true;
+    log_waits(scheduler);
+    cancel_all(scheduler);
+    return true;
+}
+
+static int describe_step(const struct asyncio_handle *handle, char *text, size_t size)
+{
+    if (handle->fn_ == task_resume)
+        return asyncio_task_describe(handle->arg_, text, size);
+    return asyncio_handle_describe(handle, text, size);
+}
+
+const struct loop_client task_client = {
+    .begins = begins,
+    .ends = ends,
+    .stuck = stuck,
+    .idle = idle,
+    .closing = report_pending,
+    .freed = freed,
+    .describe_task = asyncio_task_describe,
+    .describe_future = asyncio_future_describe,
+    .describe_step = describe_step,
+};

@@ -1,0 +1,47 @@
+/* scope.c - scopes: caller's storage, entered and left by one task, innermost first.
+ *
+ * The task keeps a chain of its open scopes.  It is what makes misuse that would leave a dangling
+ * pointer into a dead frame visible: entering one that is open, leaving out of order, ending a task
+ * with one open.
+ */
+#include "ground/log.h"
+#include "task/task.h"
+
+enum { SCOPE_OPEN = 0x5c0be };
+
+void scope_enter(struct asyncio_scope_ *scope, const char *kind)
+{
+    asyncio_task *self = task_current;
+
+    /* The storage may hold anything, so only the chain tells whether it is open. */
+    for (struct asyncio_scope_ *open = self != NULL ? self->scopes : NULL; open != NULL;
+         open = open->outer_)
+        if (open == scope)
+            die("a %s was entered that is open already", kind);
+    *scope = (struct asyncio_scope_){ .kind_ = kind, .task_ = self, .state_ = SCOPE_OPEN };
+    if (self == NULL) {
+        scope->error_ = ASYNCIO_ENOTASK;
+        return;
+    }
+    scope->cancelling_ = self->cancelling;
+    scope->outer_ = self->scopes;
+    self->scopes = scope;
+}
+
+int scope_exit(struct asyncio_scope_ *scope)
+{
+    asyncio_task *self = task_current;
+
+    if (scope->state_ != SCOPE_OPEN)
+        die("a scope was left that is not open");
+    if (scope->task_ != self)
+        die("a %s was left by another task than the one that entered it", scope->kind_);
+    scope->state_ = 0;
+    if (self == NULL)
+        return scope->error_;
+    if (self->scopes != scope)
+        die("a %s was left before the %s inside it", scope->kind_,
+            self->scopes != NULL ? self->scopes->kind_ : "?");
+    self->scopes = scope->outer_;
+    return scope->error_;
+}

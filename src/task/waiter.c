@@ -1,0 +1,88 @@
+/* waiter.c - waiting in the list of a lock, an event, a queue; and sleeping.
+ *
+ * A waiter is pending until it is woken or cancelled, whichever comes first; the other then finds
+ * that it came too late.  That is what asyncio's primitives do with a future of their own, and their
+ * rules about who passes a wake-up on rest on it.
+ */
+#include "ground/sys.h"
+#include "task/task.h"
+
+static bool finish(struct waiter *waiter, enum waiter_state state)
+{
+    if (waiter->state != WAITER_PENDING)
+        return false;
+    waiter->state = state;
+    task_wake(waiter->task);
+    return true;
+}
+
+bool waiter_cancel(struct wait *wait, const char *reason)
+{
+    (void)reason;
+    return finish(CONTAINER_OF(wait, struct waiter, wait), WAITER_CANCELLED);
+}
+
+bool waiter_wake(struct waiter *waiter)
+{
+    return finish(waiter, WAITER_WOKEN);
+}
+
+int waiter_wait(struct waiter *waiter, struct asyncio_waiters_ *waiters,
+                const struct wait_type *type, const void *object)
+{
+    asyncio_task *self;
+    int r = task_require(&self);
+
+    waiter->state = WAITER_PENDING;
+    if (r < 0)
+        return r;
+    if (waiters->loop_ == NULL)
+        waiters->loop_ = self->scheduler->loop;
+    if (waiters->loop_ != self->scheduler->loop)
+        return ASYNCIO_EWRONGLOOP;
+    waiter->wait = (struct wait){ type, object };
+    waiter->task = self;
+    list_push_back(&waiters->link_, &waiter->link);
+    r = task_park(&waiter->wait);
+    list_remove(&waiters->link_, &waiter->link);
+    return waiter->state == WAITER_CANCELLED ? -ECANCELED : r;
+}
+
+/* ---- sleeping ---- */
+
+static int sleep_over(void *arg)
+{
+    waiter_wake(arg);
+    return 0;
+}
+
+static int give_way(asyncio_task *self)
+{
+    static const struct wait_type type = { .what = "gives way" };
+    struct wait wait = { .type = &type };
+
+    task_wake(self);
+    return task_park(&wait);
+}
+
+int asyncio_sleep(double seconds)
+{
+    static const struct wait_type type = WAITER_TYPE("sleeps");
+    asyncio_task *self;
+    int r = task_require(&self);
+
+    if (r < 0)
+        return r;
+    if (isnan(seconds))
+        return -EINVAL;
+    if (seconds <= 0)
+        return give_way(self);
+    struct waiter waiter = { .wait = { &type, NULL }, .task = self };
+    asyncio_timer timer = { 0 };
+    r = asyncio_loop_call_later(self->scheduler->loop, &timer, seconds, sleep_over, &waiter);
+    if (r < 0)
+        return r;
+    r = task_park(&waiter.wait);
+    asyncio_timer_cancel(&timer);
+    return waiter.state == WAITER_CANCELLED ? -ECANCELED : r;
+}
