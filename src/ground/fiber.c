@@ -107,11 +107,11 @@ NOT_INSTRUMENTED void fiber_exit(struct fiber *from, struct fiber *to)
 
 void fiber_init(struct fiber *fiber, void *low, void *top, void (*entry)(void *arg), void *arg)
 {
-    *fiber = (struct fiber){.low = low, .top = top};
+    *fiber = (struct fiber){ .low = low, .top = top };
 #if defined(FIBER_ASAN)
     _Static_assert(sizeof(struct beginning) % 16 == 0, "the stack stays aligned");
     struct beginning *beginning = (struct beginning *)top - 1;
-    *beginning = (struct beginning){.entry = entry, .arg = arg};
+    *beginning = (struct beginning){ .entry = entry, .arg = arg };
     top = beginning;
     entry = fiber_begin;
     arg = beginning;
@@ -186,7 +186,7 @@ __attribute__((noinline)) static void look(void *arg)
 
 size_t fiber_backtrace(const struct fiber *fiber, void **addresses, size_t capacity)
 {
-    struct look found = {.addresses = addresses, .capacity = capacity};
+    struct look found = { .addresses = addresses, .capacity = capacity };
 
     asyncio_fiber_look_(fiber->sp, look, &found);
     return found.count;

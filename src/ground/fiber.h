@@ -92,7 +92,10 @@ __attribute__((noreturn)) static inline void fiber_exit(struct fiber *from, stru
     __builtin_unreachable();
 }
 
-static inline void fiber_destroy(struct fiber *fiber) { (void)fiber; }
+static inline void fiber_destroy(struct fiber *fiber)
+{
+    (void)fiber;
+}
 
 #endif
 

@@ -58,9 +58,15 @@ static void strand_close(struct strand *strand)
     stack_put(&pool, &strand->stack);
 }
 
-static void strand_run(struct strand *strand) { fiber_switch(&self, &strand->fiber); }
+static void strand_run(struct strand *strand)
+{
+    fiber_switch(&self, &strand->fiber);
+}
 
-static void strand_yield(struct strand *strand) { fiber_switch(&strand->fiber, strand->back); }
+static void strand_yield(struct strand *strand)
+{
+    fiber_switch(&strand->fiber, strand->back);
+}
 
 /* ---- switching ---- */
 
@@ -75,7 +81,7 @@ static void say_steps(struct strand *strand)
 
 TEST(a_fiber_goes_on_where_it_was)
 {
-    struct strand strand = {.index = 0};
+    struct strand strand = { .index = 0 };
 
     if (strand_open(&strand, say_steps) == 0) {
         for (int i = 0; i < 3; i++) {
@@ -101,7 +107,7 @@ static void go_round(struct strand *strand)
 
 TEST(fibers_switch_to_each_other_and_may_never_end)
 {
-    struct strand strands[3] = {{.index = 1}, {.index = 2}, {.index = 3}};
+    struct strand strands[3] = { { .index = 1 }, { .index = 2 }, { .index = 3 } };
     int opened = 0;
 
     for (int i = 0; i < 3; i++)
@@ -153,7 +159,7 @@ TEST(ten_thousand_fibers)
 TEST(a_stack_serves_one_fiber_after_another)
 {
     for (int i = 0; i < 20000 / test_slowness(); i++) {
-        struct strand strand = {.index = i};
+        struct strand strand = { .index = i };
 
         if (strand_open(&strand, take_turns) == 0) {
             for (int run = 0; run <= i % 4; run++) /* the fourth ends it */
@@ -197,7 +203,7 @@ static void hold_values_too(struct strand *strand)
 
 TEST(registers_survive)
 {
-    struct strand strand = {.index = 0};
+    struct strand strand = { .index = 0 };
 
     if (strand_open(&strand, hold_values_too) == 0) {
         for (int i = 0; i < 100; i++) {
@@ -219,7 +225,7 @@ static void check_errno(struct strand *strand)
 
 TEST(errno_is_the_threads)
 {
-    struct strand strand = {.index = 0};
+    struct strand strand = { .index = 0 };
 
     if (strand_open(&strand, check_errno) == 0) {
         errno = EDOM;
@@ -248,7 +254,7 @@ static void check_alignment(void *arg)
 
 TEST(the_entry_gets_its_argument_and_an_aligned_stack)
 {
-    struct strand strand = {.index = -1, .turns = 1};
+    struct strand strand = { .index = -1, .turns = 1 };
 
     if (strand_open(&strand, say_steps) == 0) {
         fiber_destroy(&strand.fiber);
@@ -265,7 +271,10 @@ TEST(the_entry_gets_its_argument_and_an_aligned_stack)
 /* ---- backtraces ---- */
 
 /* The function that an address lies in, by the unwind tables. */
-static void *function_of(void *address) { return _Unwind_FindEnclosingFunction(address); }
+static void *function_of(void *address)
+{
+    return _Unwind_FindEnclosingFunction(address);
+}
 
 static bool in_function(void *address, void (*fn)(struct strand *strand))
 {
@@ -299,6 +308,12 @@ FRAME static void park_third(struct strand *strand)
     NOT_A_TAIL_CALL();
 }
 
+static void skip_without_unwind_tables(void)
+{
+    if (function_of((char *)(uintptr_t)park_deep + 1) == NULL)
+        SKIP("built without unwind tables");
+}
+
 enum { DEPTH = 16 };
 
 /* Where `fn` is among the addresses, or -1. */
@@ -312,7 +327,7 @@ static int position(void **addresses, size_t count, void (*fn)(struct strand *st
 
 static void check_parked(struct strand *strand, size_t depth)
 {
-    void (*const chain[])(struct strand *) = {park_deep, park_first, park_second, park_third};
+    void (*const chain[])(struct strand *) = { park_deep, park_first, park_second, park_third };
     void *addresses[DEPTH];
     size_t count = fiber_backtrace(&strand->fiber, addresses, DEPTH);
     int first = position(addresses, count, park_deep);
@@ -327,12 +342,13 @@ static void check_parked(struct strand *strand, size_t depth)
 
 TEST(suspended_fibers_show_where_they_are)
 {
-    struct strand strands[3] = {{.index = 1}, {.index = 2}, {.index = 3}};
-    void (*const fns[])(struct strand *) = {park_first, park_second, park_third};
+    struct strand strands[3] = { { .index = 1 }, { .index = 2 }, { .index = 3 } };
+    void (*const fns[])(struct strand *) = { park_first, park_second, park_third };
 
 #if defined(FIBER_UCONTEXT)
     SKIP("not with the ucontext switch");
 #endif
+    skip_without_unwind_tables();
     for (int i = 0; i < 3; i++)
         if (strand_open(&strands[i], fns[i]) == 0) {
             void *address;
@@ -368,8 +384,9 @@ FRAME static void capture_deep(struct strand *strand)
 
 TEST(a_running_fiber_shows_its_own_stack_only)
 {
-    struct strand strand = {.index = 0};
+    struct strand strand = { .index = 0 };
 
+    skip_without_unwind_tables();
     if (strand_open(&strand, capture_deep) == 0) {
         strand_run(&strand);
         CHECK(in_function(captured[0], capture_here));
@@ -380,7 +397,7 @@ TEST(a_running_fiber_shows_its_own_stack_only)
 #endif
     }
     strand_close(&strand);
-    strand = (struct strand){.index = 1};
+    strand = (struct strand){ .index = 1 };
     if (strand_open(&strand, capture_deep) == 0) {
         strand_run(&strand);
         CHECK(in_function(captured[0], capture_deep));

@@ -63,7 +63,10 @@ struct stack_class {
 
 /* ---- slabs ---- */
 
-static size_t place_size(const struct stack_class *class) { return class->size + sys_page_size(); }
+static size_t place_size(const struct stack_class *class)
+{
+    return class->size + sys_page_size();
+}
 
 static struct stack_slab *slab_new(struct stack_class *class)
 {
@@ -74,7 +77,7 @@ static struct stack_slab *slab_new(struct stack_class *class)
     struct stack_slab *slab = memory_get(sizeof *slab + count * sizeof slab->places[0]);
     if (slab == NULL)
         return NULL;
-    *slab = (struct stack_slab){.class = class, .count = count};
+    *slab = (struct stack_slab){ .class = class, .count = count };
     slab->pages = sys_pages_reserve(count * place_size(class));
     if (slab->pages == NULL) {
         memory_free(slab);
@@ -113,7 +116,7 @@ static int place_make(struct stack_slab *slab, struct stack_place **place)
     if (r < 0)
         return r;
     *place = &slab->places[slab->made++];
-    **place = (struct stack_place){.slab = slab, .low = guard + guard_size};
+    **place = (struct stack_place){ .slab = slab, .low = guard + guard_size };
     return 0;
 }
 
@@ -250,7 +253,7 @@ static void take(struct stack_pool *pool, struct stack_place *place, struct stac
     pool->live++;
     if (++class->live > class->peak)
         class->peak = class->live;
-    *stack = (struct stack){.low = place->low, .top = place->low + class->size, .place = place};
+    *stack = (struct stack){ .low = place->low, .top = place->low + class->size, .place = place };
 }
 
 __attribute__((noinline)) static int get_unusual(struct stack_pool *pool, struct stack *stack,
@@ -368,5 +371,5 @@ void stack_pool_destroy(struct stack_pool *pool)
         slabs_free(&class->full);
         memory_free(class);
     }
-    *pool = (struct stack_pool){0};
+    *pool = (struct stack_pool){ 0 };
 }

@@ -20,7 +20,7 @@
 
 enum { ALTERNATE_SIZE = 64 * 1024 }; /* the registers of AVX-512 and AMX alone take 11 KiB */
 
-static const int faults[] = {SIGSEGV, SIGBUS};
+static const int faults[] = { SIGSEGV, SIGBUS };
 enum { FAULT_COUNT = sizeof faults / sizeof faults[0] };
 
 /* Of the process. */
@@ -60,7 +60,7 @@ static void append_number(struct sentence *sentence, size_t number)
 
 static void report(const struct stack_overflow_info *info)
 {
-    struct sentence sentence = {.length = 0};
+    struct sentence sentence = { .length = 0 };
 
     append(&sentence, "asyncio: the stack of ");
     if (info->name != NULL) {
@@ -82,14 +82,14 @@ static void report(const struct stack_overflow_info *info)
 
 static void set_default(int signal)
 {
-    struct sigaction action = {.sa_handler = SIG_DFL};
+    struct sigaction action = { .sa_handler = SIG_DFL };
 
     (void)sigaction(signal, &action, NULL); /* cannot fail for these */
 }
 
 static void on_fault(int signal, siginfo_t *fault, void *context)
 {
-    struct stack_overflow_info info = {.name = NULL};
+    struct stack_overflow_info info = { .name = NULL };
     const char *address = fault->si_addr;
 
     (void)context;
@@ -126,7 +126,7 @@ static bool has_our_action(int signal)
 /* For the process. */
 static void handlers_install(stack_overflow_find *find)
 {
-    struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK};
+    struct sigaction action = { .sa_flags = SA_SIGINFO | SA_ONSTACK };
 
     action.sa_sigaction = on_fault;
     (void)sigemptyset(&action.sa_mask);
@@ -159,7 +159,7 @@ static int alternate_install(void)
     alternate = sys_pages_reserve(ALTERNATE_SIZE);
     if (alternate == NULL)
         return -ENOMEM;
-    stack_t ours = {.ss_sp = alternate, .ss_size = ALTERNATE_SIZE};
+    stack_t ours = { .ss_sp = alternate, .ss_size = ALTERNATE_SIZE };
     (void)sigaltstack(&ours, NULL); /* fails only for nonsense */
     return 0;
 }
@@ -171,7 +171,7 @@ static void alternate_remove(void)
     if (alternate == NULL)
         return;
     if (sigaltstack(NULL, &now) == 0 && now.ss_sp == alternate) {
-        stack_t none = {.ss_flags = SS_DISABLE};
+        stack_t none = { .ss_flags = SS_DISABLE };
         (void)sigaltstack(&none, NULL); /* fails only on that stack, where we are not */
     }
     sys_pages_release(alternate, ALTERNATE_SIZE);

@@ -64,7 +64,10 @@ static void *run_overflow(void *arg)
     return arg;
 }
 
-static void overflow_here(void) { (void)run_overflow(NULL); }
+static void overflow_here(void)
+{
+    (void)run_overflow(NULL);
+}
 
 static void overflow_in_thread(void)
 {
@@ -83,13 +86,16 @@ static void ignore(int signal)
 
 static void overflow_with_abort_handler(void)
 {
-    (void)sigaction(SIGABRT, &(struct sigaction){.sa_handler = ignore}, NULL);
+    (void)sigaction(SIGABRT, &(struct sigaction){ .sa_handler = ignore }, NULL);
     overflow_here();
 }
 
 static char *volatile nowhere = (char *)16;
 
-static void fault_at(volatile char *address) { *address = 1; }
+static void fault_at(volatile char *address)
+{
+    *address = 1;
+}
 
 static void fault_elsewhere(void *arg)
 {
@@ -129,7 +135,7 @@ static int status_of(void (*fn)(void), char *text, size_t size)
     CHECK_INT(pipe(ends), 0);
     pid_t child = fork();
     if (child == 0) {
-        (void)setrlimit(RLIMIT_CORE, &(struct rlimit){.rlim_cur = 0});
+        (void)setrlimit(RLIMIT_CORE, &(struct rlimit){ .rlim_cur = 0 });
         (void)dup2(ends[1], STDERR_FILENO);
         fn();
         _exit(0);
@@ -152,6 +158,7 @@ static void skip_if_not_ours(void)
         SKIP("it is about what succeeds");
 }
 
+/* NULL: without a sentence.  After it, emulators and the like may say something, too. */
 static void check_dies(void (*fn)(void), int signal, const char *sentence)
 {
     char text[1000];
@@ -159,7 +166,12 @@ static void check_dies(void (*fn)(void), int signal, const char *sentence)
 
     CHECK(WIFSIGNALED(status));
     CHECK_INT(WTERMSIG(status), signal);
-    CHECK_STR(text, sentence);
+    if (sentence == NULL) {
+        CHECK(strstr(text, "asyncio") == NULL);
+    } else {
+        text[strnlen(text, strlen(sentence))] = '\0';
+        CHECK_STR(text, sentence);
+    }
 }
 
 static const char told[] = "asyncio: the stack of task 'worker' overflowed (256 KiB); give it more "
@@ -181,9 +193,9 @@ TEST(an_overflow_in_a_thread_is_told)
 TEST(other_faults_go_their_way)
 {
     skip_if_not_ours();
-    check_dies(fault_on_a_fiber, SIGSEGV, "");
-    check_dies(fault_on_no_fiber, SIGSEGV, "");
-    check_dies(signal_sent, SIGSEGV, "");
+    check_dies(fault_on_a_fiber, SIGSEGV, NULL);
+    check_dies(fault_on_no_fiber, SIGSEGV, NULL);
+    check_dies(signal_sent, SIGSEGV, NULL);
 }
 
 /* ---- what watching changes, and gives back ---- */
@@ -227,8 +239,8 @@ TEST(other_handlers_and_stacks_are_left_alone)
     stack_t now;
 
     skip_if_not_ours();
-    CHECK_INT(sigaltstack(&(stack_t){.ss_sp = theirs, .ss_size = sizeof theirs}, NULL), 0);
-    CHECK_INT(sigaction(SIGSEGV, &(struct sigaction){.sa_handler = ignore}, NULL), 0);
+    CHECK_INT(sigaltstack(&(stack_t){ .ss_sp = theirs, .ss_size = sizeof theirs }, NULL), 0);
+    CHECK_INT(sigaction(SIGSEGV, &(struct sigaction){ .sa_handler = ignore }, NULL), 0);
     CHECK_INT(stack_overflow_watch(find_fiber), 0);
     CHECK(action_of(SIGSEGV).sa_handler == ignore);
     CHECK(action_of(SIGBUS).sa_handler != SIG_DFL);

@@ -52,7 +52,7 @@ TEST(sizes)
 
 TEST(too_large_is_no_memory)
 {
-    struct stack stack = {.low = NULL};
+    struct stack stack = { .low = NULL };
 
     CHECK_INT(stack_get(&pool, &stack, SIZE_MAX), -ENOMEM);
     CHECK_INT(stack_get(&pool, &stack, PTRDIFF_MAX), -ENOMEM);
@@ -97,7 +97,7 @@ static void touch_guard(int which)
 
 TEST(below_each_stack_is_a_page_that_faults)
 {
-    static const int which[] = {0, 1, 63, 64, 69};
+    static const int which[] = { 0, 1, 63, 64, 69 };
 
     if (test_is_torture())
         SKIP("it is about what succeeds");
@@ -106,7 +106,7 @@ TEST(below_each_stack_is_a_page_that_faults)
         int status;
 
         if (child == 0) {
-            (void)setrlimit(RLIMIT_CORE, &(struct rlimit){.rlim_cur = 0});
+            (void)setrlimit(RLIMIT_CORE, &(struct rlimit){ .rlim_cur = 0 });
             (void)close(STDERR_FILENO); /* sanitizers have much to say */
             touch_guard(which[i]);
             _exit(0);

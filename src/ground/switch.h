@@ -20,22 +20,22 @@
 
 #if !defined(__ASSEMBLER__)
 
+#define ASSEMBLY __attribute__((visibility("hidden"))) /* called without a table of addresses */
+
 /* Puts the first frame on a stack; returns the stack pointer, as of a suspended fiber. */
-__attribute__((visibility("hidden"))) void *asyncio_fiber_make_(void *top, void (*entry)(void *arg),
-                                                                void *arg);
+ASSEMBLY void *asyncio_fiber_make_(void *top, void (*entry)(void *arg), void *arg);
 
 /* Stores the stack pointer of the running fiber, and goes on at the other's. */
-__attribute__((visibility("hidden"))) void asyncio_fiber_swap_(void **from_sp, void *to_sp);
+ASSEMBLY void asyncio_fiber_swap_(void **from_sp, void *to_sp);
 
 #if !defined(FIBER_UCONTEXT)
 
 /* What the first frame runs; known here only for being the end of a backtrace. */
-__attribute__((visibility("hidden"))) void asyncio_fiber_entry_(void);
+ASSEMBLY void asyncio_fiber_entry_(void);
 
 /* Calls fn(arg) on the running stack, but so that an unwinder finds the suspended fiber at `sp`
  * where else it would find the caller. */
-__attribute__((visibility("hidden"))) void asyncio_fiber_look_(void *sp, void (*fn)(void *arg),
-                                                               void *arg);
+ASSEMBLY void asyncio_fiber_look_(void *sp, void (*fn)(void *arg), void *arg);
 
 #endif
 #endif

@@ -8,6 +8,7 @@
  * while it is saved here; the callers' own are.
  */
 #include "ground/switch.h"
+#include "ground/switch_marks.h"
 
 #if defined(FIBER_AARCH64)
 
@@ -168,17 +169,4 @@ asyncio_fiber_look_:
     .cfi_endproc
     .size asyncio_fiber_look_, . - asyncio_fiber_look_
 
-#if defined(__ARM_FEATURE_BTI_DEFAULT)
-/* "Has landing pads"; without it the linker would take the mark from the whole program. */
-    .section .note.gnu.property, "a", %note
-    .p2align 3
-    .word 4, 16, 5
-    .asciz "GNU"
-    .word 0xc0000000, 4, 1, 0
-#endif
-
-#endif
-
-#if defined(__ELF__)
-    .section .note.GNU-stack, "", %progbits
 #endif

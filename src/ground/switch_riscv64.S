@@ -7,6 +7,7 @@
  * The switch leaves by t1: a jump through ra would be taken for a return, and be mispredicted.
  */
 #include "ground/switch.h"
+#include "ground/switch_marks.h"
 
 #if defined(FIBER_RISCV64)
 
@@ -190,8 +191,4 @@ asyncio_fiber_look_:
     .cfi_endproc
     .size asyncio_fiber_look_, . - asyncio_fiber_look_
 
-#endif
-
-#if defined(__ELF__)
-    .section .note.GNU-stack, "", %progbits
 #endif

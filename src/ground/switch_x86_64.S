@@ -9,6 +9,7 @@
  * shadow stacks, which the switch is not.
  */
 #include "ground/switch.h"
+#include "ground/switch_marks.h"
 
 #if defined(FIBER_X86_64)
     .text
@@ -144,8 +145,4 @@ asyncio_fiber_look_:
     .cfi_endproc
     .size asyncio_fiber_look_, . - asyncio_fiber_look_
 
-#endif
-
-#if defined(__ELF__)
-    .section .note.GNU-stack, "", %progbits
 #endif
