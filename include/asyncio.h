@@ -439,8 +439,9 @@ ASYNCIO_SUSPENDS int asyncio_condition_wait_for(asyncio_condition *condition,
 int asyncio_condition_notify(asyncio_condition *condition, size_t count);
 int asyncio_condition_notify_all(asyncio_condition *condition);
 
-#define ASYNCIO_SEMAPHORE_INIT(value)         { .value_ = (value), .bound_ = -1 }
-#define ASYNCIO_BOUNDED_SEMAPHORE_INIT(value) { .value_ = (value), .bound_ = (value) }
+#define ASYNCIO_SEMAPHORE_INIT(value) { .value_ = (value) }
+#define ASYNCIO_BOUNDED_SEMAPHORE_INIT(value)                                                      \
+    { .value_ = (value), .bound_ = (value), .bounded_ = true }
 
 ASYNCIO_SUSPENDS int asyncio_semaphore_acquire(asyncio_semaphore *semaphore);
 int asyncio_semaphore_release(asyncio_semaphore *semaphore); /* -EINVAL: over its bound */

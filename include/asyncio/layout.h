@@ -102,6 +102,8 @@ typedef struct asyncio_condition {
 typedef struct asyncio_semaphore {
     struct asyncio_waiters_ waiters_;
     int value_, bound_;
+    bool bounded_;
+    size_t handed_; /* slots given to waiters that have not run yet */
 } asyncio_semaphore;
 
 typedef struct asyncio_barrier {
@@ -118,6 +120,7 @@ typedef struct asyncio_queue {
     int order_;
     int (*compare_)(const void *a, const void *b);
     unsigned state_;
+    size_t waiting_; /* how many tasks, until they have run again */
     struct asyncio_waiters_ getters_, putters_, joiners_;
 } asyncio_queue;
 
