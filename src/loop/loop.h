@@ -67,6 +67,7 @@ struct asyncio_loop {
     atomic_bool stopping;
     atomic_bool asleep; /* who clears it must signal wake_fd */
     int steps_left;     /* until the clock is read */
+    bool return_soon;   /* the next batch is the loop's to begin */
     int stride;         /* how many that were */
     bool debug;
     bool virtual_time;
@@ -165,21 +166,26 @@ static inline void loop_unready(struct asyncio_handle *handle)
     handle->state_ = HANDLE_IDLE;
 }
 
-/* The next handle of this batch or, if nothing speaks against it, of the next; it stays queued.
- * NULL: return to the loop.  For who can run handles without returning to it. */
+/* The next handle, of this batch or the one after it; it stays queued.  NULL: return to the loop.
+ * For who can run handles without returning to it.  Whatever the loop has to do before it goes on,
+ * be it a timer that is due or the end of the run, is made known by loop_return_soon(). */
 static inline struct asyncio_handle *loop_peek(struct asyncio_loop *loop)
 {
+    if (loop->steps_left <= 0)
+        return NULL;
     if (circle_empty(&loop->batch)) {
-        if (circle_empty(&loop->ready) || loop->steps_left <= 0 ||
-            timer_heap_due(&loop->timers, loop->now_ns) ||
-            atomic_load_explicit(&loop->stopping, memory_order_relaxed) ||
-            atomic_load_explicit(&loop->remote.pending, memory_order_relaxed))
+        if (circle_empty(&loop->ready) || loop->return_soon)
             return NULL;
         circle_splice(&loop->batch, &loop->ready);
     }
-    if (loop->exit_code != 0 || loop->debug)
-        return NULL;
     return handle_of(loop->batch.next_);
+}
+
+/* Has loop_peek() return NULL now, and again when this batch is over. */
+static inline void loop_return_soon(struct asyncio_loop *loop)
+{
+    loop->steps_left = 0;
+    loop->return_soon = true;
 }
 
 /* Takes what loop_peek() showed. */
@@ -194,6 +200,9 @@ static inline void loop_take(struct asyncio_loop *loop, struct asyncio_handle *h
 
 /* Runs until stopped: 0, or loop->exit_code.  -EBUSY, ASYNCIO_ECLOSED, -ENOTSUP after a fork. */
 int loop_run(struct asyncio_loop *loop);
+
+/* The same, and ends once over(arg) holds, which is asked after each iteration. */
+int loop_run_until(struct asyncio_loop *loop, bool (*over)(void *arg), void *arg);
 
 /* One iteration, which waits at most `max_wait_ns` (< 0: no limit). */
 void loop_turn(struct asyncio_loop *loop, int64_t max_wait_ns);

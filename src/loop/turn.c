@@ -144,21 +144,6 @@ static void run_measured(struct asyncio_loop *loop, struct asyncio_handle *handl
         report_slow(loop, &copy, took);
 }
 
-static void run_batch(struct asyncio_loop *loop)
-{
-    while (!circle_empty(&loop->batch) && loop->exit_code == 0) {
-        struct asyncio_handle *handle = handle_of(loop->batch.next_);
-
-        loop_take(loop, handle);
-        if (loop->debug)
-            run_measured(loop, handle);
-        else
-            handle_run(loop, handle);
-    }
-    /* What a fatal error left over comes first in the next run. */
-    circle_splice(&loop->ready, &loop->batch);
-}
-
 /* Reads the clock when the stride is over, and says whether the quantum is. */
 static bool quantum_over(struct asyncio_loop *loop)
 {
@@ -178,6 +163,28 @@ static bool quantum_over(struct asyncio_loop *loop)
     return since >= LOOP_QUANTUM_NS;
 }
 
+static void run_batch(struct asyncio_loop *loop)
+{
+    while (!circle_empty(&loop->batch) && loop->exit_code == 0) {
+        struct asyncio_handle *handle = handle_of(loop->batch.next_);
+
+        /* A batch is finished whatever it takes; but the clock may show timers to be due. */
+        if (loop->steps_left <= 0) {
+            quantum_over(loop);
+            loop->return_soon = true;
+        }
+        if (loop->debug)
+            loop->steps_left = 0; /* each step is measured */
+        loop_take(loop, handle);
+        if (loop->debug)
+            run_measured(loop, handle);
+        else
+            handle_run(loop, handle);
+    }
+    /* What a fatal error left over comes first in the next run. */
+    circle_splice(&loop->ready, &loop->batch);
+}
+
 void loop_turn(struct asyncio_loop *loop, int64_t max_wait_ns)
 {
     if (circle_empty(&loop->ready) || quantum_over(loop) || atomic_load(&loop->stopping) ||
@@ -187,6 +194,7 @@ void loop_turn(struct asyncio_loop *loop, int64_t max_wait_ns)
     }
     remote_collect(loop);
     collect_timers(loop);
+    loop->return_soon = atomic_load_explicit(&loop->stopping, memory_order_relaxed);
     circle_splice(&loop->batch, &loop->ready);
     run_batch(loop);
 }
@@ -196,6 +204,7 @@ void loop_turn(struct asyncio_loop *loop, int64_t max_wait_ns)
 void loop_exit(struct asyncio_loop *loop, int code)
 {
     loop->exit_code = code;
+    loop_return_soon(loop);
 }
 
 static int begin(struct asyncio_loop *loop)
@@ -232,7 +241,13 @@ static int end(struct asyncio_loop *loop)
     return code;
 }
 
-int loop_run(struct asyncio_loop *loop)
+static bool never(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+int loop_run_until(struct asyncio_loop *loop, bool (*over)(void *arg), void *arg)
 {
     int r = begin(loop);
 
@@ -240,9 +255,14 @@ int loop_run(struct asyncio_loop *loop)
         return r;
     do
         loop_turn(loop, -1);
-    while (loop->exit_code == 0 && !atomic_load(&loop->stopping));
+    while (loop->exit_code == 0 && !atomic_load(&loop->stopping) && !over(arg));
     atomic_store(&loop->stopping, false);
     return end(loop);
+}
+
+int loop_run(struct asyncio_loop *loop)
+{
+    return loop_run_until(loop, never, NULL);
 }
 
 int asyncio_loop_run_forever(asyncio_loop *loop)
@@ -266,7 +286,10 @@ int asyncio_loop_run_once(asyncio_loop *loop, double max_wait)
 void asyncio_loop_stop(asyncio_loop *loop)
 {
     atomic_store(&loop->stopping, true);
-    loop_wake(loop);
+    if (loop == loop_current)
+        loop_return_soon(loop);
+    else
+        loop_wake(loop);
 }
 
 double asyncio_loop_next_timeout(const asyncio_loop *loop)
