@@ -83,12 +83,12 @@ static inline void fiber_init(struct fiber *fiber, void *low, void *top, void (*
 
 static inline void fiber_switch(struct fiber *from, struct fiber *to)
 {
-    asyncio_fiber_swap_(&from->sp, to->sp);
+    switch_stacks(&from->sp, to->sp);
 }
 
 __attribute__((noreturn)) static inline void fiber_exit(struct fiber *from, struct fiber *to)
 {
-    asyncio_fiber_swap_(&from->sp, to->sp);
+    switch_stacks(&from->sp, to->sp);
     __builtin_unreachable();
 }
 

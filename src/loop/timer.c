@@ -131,6 +131,8 @@ static int set_timer(asyncio_loop *loop, asyncio_timer *timer, int64_t when_ns,
         return r;
     }
     timer->handle.state_ = HANDLE_TIMED | (timer->handle.state_ & HANDLE_CONTEXT);
+    if (when_ns <= loop->now_ns)
+        loop_return_soon(loop);
     return 0;
 }
 
@@ -139,7 +141,11 @@ int asyncio_loop_call_at(asyncio_loop *loop, asyncio_timer *timer, double when,
 {
     if (isnan(when))
         return -EINVAL;
-    return set_timer(loop, timer, sys_seconds_to_ns(when), fn, arg);
+    int64_t when_ns = sys_seconds_to_ns(when);
+
+    if (when_ns > loop->now_ns && when_ns <= loop_time_ns(loop))
+        loop->now_ns = when_ns; /* it is due already */
+    return set_timer(loop, timer, when_ns, fn, arg);
 }
 
 /* Saturates instead of overflowing; a delay may be negative. */
@@ -157,7 +163,11 @@ int asyncio_loop_call_later(asyncio_loop *loop, asyncio_timer *timer, double del
 {
     if (isnan(delay))
         return -EINVAL;
-    return set_timer(loop, timer, time_after(loop_time_ns(loop), delay), fn, arg);
+    int64_t now_ns = loop_time_ns(loop);
+
+    if (delay <= 0)
+        loop->now_ns = now_ns; /* it is due in the next iteration, whenever the clock is read next */
+    return set_timer(loop, timer, time_after(now_ns, delay), fn, arg);
 }
 
 void asyncio_timer_cancel(asyncio_timer *timer)

@@ -13,41 +13,50 @@
 
 enum { DROPPED_MAX = 8 };
 
+#ifdef ASYNCIO_FAULT_INJECTION
+#define FAULTS true
+#else
+#define FAULTS false
+#endif
+
+#define UNLIKELY(condition) __builtin_expect((condition), 0)
+
 _Thread_local struct asyncio_task *task_current __attribute__((tls_model("initial-exec")));
 
-static void make_current(asyncio_task *task)
+static inline void make_current(asyncio_task *task)
 {
     task_current = task;
     context_current = task != NULL ? &task->context : NULL;
 }
 
 /* Where to go from `self`, and makes that current.  `self` may be the answer. */
-static struct fiber *choose_next(asyncio_task *self)
+static inline struct fiber *choose_next(asyncio_task *self)
 {
-    struct scheduler *scheduler = self->scheduler;
-    struct fiber *back = self->return_to;
+    struct asyncio_loop *loop = self->loop;
 
-    if (back != NULL) {
+    if (UNLIKELY(self->return_to != NULL)) {
+        struct fiber *back = self->return_to;
+
         self->return_to = NULL;
         return back;
     }
-    struct asyncio_handle *next = loop_peek(scheduler->loop);
-    if (next == NULL || next->fn_ != task_resume) {
+    struct asyncio_handle *next = loop_peek(loop);
+    if (UNLIKELY(next == NULL || next->fn_ != task_resume)) {
         make_current(NULL);
-        return &scheduler->fiber;
+        return &self->scheduler->fiber;
     }
-    loop_take(scheduler->loop, next);
+    loop_take(loop, next);
     make_current(next->arg_);
-    return &task_current->fiber;
+    return &CONTAINER_OF(next, asyncio_task, resume)->fiber;
 }
 
 static inline void reap(struct scheduler *scheduler)
 {
-    if (scheduler->zombie != NULL)
+    if (UNLIKELY(scheduler->zombie != NULL))
         task_reap(scheduler);
 }
 
-static void switch_away(asyncio_task *self)
+static inline void switch_away(asyncio_task *self)
 {
     struct fiber *to = choose_next(self);
 
@@ -114,6 +123,18 @@ static int deliver(asyncio_task *task)
     return -ECANCELED;
 }
 
+/* What seldom precedes a wait: a request that came before is what it begins with; faults; debug. */
+static void prepare_wait(asyncio_task *self, struct wait *wait)
+{
+    if (self->must_cancel && wait->type->cancel != NULL &&
+        wait->type->cancel(wait, self->future.reason_))
+        self->must_cancel = false;
+    if (fault_cancels())
+        asyncio_task_cancel(self);
+    if (self->loop->debug)
+        notice_dropped(self);
+}
+
 int task_park(struct wait *wait)
 {
     asyncio_task *self = task_current;
@@ -121,25 +142,19 @@ int task_park(struct wait *wait)
 
     self->waiting = wait;
     self->budget = TASK_BUDGET;
-    /* A request that came before is what the wait begins with. */
-    if (self->must_cancel && wait->type->cancel != NULL &&
-        wait->type->cancel(wait, self->future.reason_))
-        self->must_cancel = false;
-    if (fault_cancels())
-        asyncio_task_cancel(self);
-    if (self->scheduler->loop->debug)
-        notice_dropped(self);
+    if (UNLIKELY(self->must_cancel || FAULTS || self->loop->debug))
+        prepare_wait(self, wait);
     switch_away(self);
     self->waiting = NULL;
     errno = saved_errno;
-    if (self->must_cancel && !wait->type->keeps_cancel)
+    if (UNLIKELY(self->must_cancel) && !wait->type->keeps_cancel)
         return deliver(self);
     return 0;
 }
 
 void task_wake(asyncio_task *task)
 {
-    loop_ready(task->scheduler->loop, &task->resume);
+    loop_ready(task->loop, &task->resume);
 }
 
 void task_give_turn(asyncio_task *task)

@@ -51,6 +51,7 @@ static void init(asyncio_task *task, struct scheduler *scheduler, const struct s
     task->name[0] = '\0';
     task->stack = *stack;
     task->scheduler = scheduler;
+    task->loop = scheduler->loop;
     task->references = 1;
     task->budget = TASK_BUDGET;
     task->number = atomic_fetch_add_explicit(&tasks_made, 1, memory_order_relaxed) + 1;

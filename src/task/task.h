@@ -40,6 +40,7 @@ struct asyncio_task {
     asyncio_future future;
     struct wait *waiting; /* NULL: it runs, or has not started, or has ended */
     struct scheduler *scheduler;
+    struct asyncio_loop *loop; /* NULL: freed, while somebody still held the task */
     struct fiber *return_to; /* eager: where to go at the first suspension */
     struct context_slot context;
     asyncio_coro *fn;
