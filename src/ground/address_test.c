@@ -1,4 +1,4 @@
-/* Tests of address.c. */
+/* address_test.c - tests of address.c. */
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* Tests of buffer.c. */
+/* buffer_test.c - tests of buffer.c. */
 #include <string.h>
 
 #include "ground/fault.h"

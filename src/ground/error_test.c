@@ -1,4 +1,4 @@
-/* Tests of error.c. */
+/* error_test.c - tests of error.c. */
 #include <limits.h>
 #include <string.h>
 

@@ -15,8 +15,7 @@
 #include "asyncio/layout.h"
 
 /* The struct that `member` is embedded in. */
-#define CONTAINER_OF(pointer, type, member)                                                        \
-    ((type *)((uintptr_t)(pointer) - offsetof(type, member)))
+#define CONTAINER_OF(pointer, type, member) ((type *)((uintptr_t)(pointer)-offsetof(type, member)))
 
 static inline bool list_empty(const struct asyncio_link_ *head)
 {

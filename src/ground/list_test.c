@@ -1,4 +1,4 @@
-/* Tests of list.h against what a list looks like from both ends. */
+/* list_test.c - tests of list.h against what a list looks like from both ends. */
 #include "ground/list.h"
 
 #include <string.h>

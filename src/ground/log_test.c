@@ -1,4 +1,4 @@
-/* Tests of log.c. */
+/* log_test.c - tests of log.c. */
 #include "ground/log.h"
 
 #include <fcntl.h>

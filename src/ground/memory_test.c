@@ -1,4 +1,4 @@
-/* Tests of memory.c: the allocator is asked as its contract says. */
+/* memory_test.c - tests of memory.c: the allocator is asked as its contract says. */
 #include "ground/memory.h"
 
 #include <stdlib.h>

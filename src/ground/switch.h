@@ -30,10 +30,10 @@ ASSEMBLY void asyncio_fiber_swap_(void **from_sp, void *to_sp);
 
 #if defined(FIBER_X86_64)
 
-/* asyncio_fiber_swap_() by a jump and not by a call: the switch leaves by a jump, and a call without
- * its return would shift the processor's stack of predicted returns by one, so that every return
- * after it is mispredicted (measured: 29 ns a switch through the scheduler against 16).  It pushes,
- * so the library is compiled without a red zone. */
+/* asyncio_fiber_swap_() by a jump and not by a call: the switch leaves by a jump, and a call
+ * without its return would shift the processor's stack of predicted returns by one, so that every
+ * return after it is mispredicted (measured: 29 ns a switch through the scheduler against 16).  It
+ * pushes, so the library is compiled without a red zone. */
 static inline void switch_stacks(void **from_sp, void *to_sp)
 {
     __asm__ volatile("leaq 1f(%%rip), %%rax\n\t"

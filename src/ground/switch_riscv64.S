@@ -13,10 +13,8 @@
 
 #if defined(__riscv_float_abi_double)
 #define FRAME 208
-#elif defined(__riscv_float_abi_soft)
-#define FRAME 112
 #else
-#error "the calling convention preserves single precision registers: build with ASYNCIO_UCONTEXT"
+#define FRAME 112
 #endif
 
 .macro cfi_saved

@@ -1,4 +1,4 @@
-/* Tests of sys_socket.c, over the loopback interface. */
+/* sys_socket_test.c - tests of sys_socket.c, over the loopback interface. */
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>

@@ -1,4 +1,4 @@
-/* Tests of the clock, of waiting, of pages and of threads; sockets have their own. */
+/* sys_test.c - tests of the clock, of waiting, of pages and of threads; sockets have their own. */
 #include "ground/sys.h"
 
 #include <fcntl.h>

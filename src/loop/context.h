@@ -20,7 +20,8 @@ struct context_slot {
 };
 
 /* What runs in this thread uses this slot; NULL: the thread's own. */
-extern _Thread_local struct context_slot *context_current __attribute__((tls_model("initial-exec")));
+extern _Thread_local struct context_slot *context_current
+    __attribute__((tls_model("initial-exec")));
 
 /* A reference to the chain that is current; NULL is the empty chain, and costs nothing. */
 struct context_node *context_capture(void);

@@ -29,8 +29,7 @@ int asyncio_handle_describe(const asyncio_handle *handle, char *text, size_t siz
         backtrace_describe(address, function, sizeof function);
     if ((handle->state_ & HANDLE_STATE_MASK) == HANDLE_TIMED)
         snprintf(when, sizeof when, " at %.6f",
-                 sys_ns_to_seconds(
-                     CONTAINER_OF(handle, struct asyncio_timer, handle)->when_ns_));
+                 sys_ns_to_seconds(CONTAINER_OF(handle, struct asyncio_timer, handle)->when_ns_));
     return snprintf(text, size, "<handle %s(%p) %s%s>", function, handle->arg_,
                     state_name(handle->state_), when);
 }

@@ -1,8 +1,8 @@
 /* loop.c - the life of a loop: making, closing, freeing; and which one is current.
  *
- * A loop is made whole or not at all.  Closing gives back what it holds of the kernel and drops what
- * is scheduled; the memory stays until the last reference, since other threads may still ask it to
- * schedule something and must be told that it is closed.
+ * A loop is made whole or not at all.  Closing gives back what it holds of the kernel and drops
+ * what is scheduled; the memory stays until the last reference, since other threads may still ask
+ * it to schedule something and must be told that it is closed.
  */
 #include "loop/loop.h"
 
@@ -58,8 +58,7 @@ static void set_options(struct asyncio_loop *loop, const struct asyncio_loop_opt
                         const char *backend)
 {
     loop->debug = debug_wanted(options);
-    loop->virtual_time =
-        options->virtual_time || (backend != NULL && strcmp(backend, "sim") == 0);
+    loop->virtual_time = options->virtual_time || (backend != NULL && strcmp(backend, "sim") == 0);
     loop->now_ns = sys_now_ns();
     loop->stack_size = options->stack_size;
     loop->before_wait = options->before_wait;
@@ -153,7 +152,8 @@ const char *asyncio_loop_backend_info(const asyncio_loop *loop)
 
 int asyncio_loop_fd(const asyncio_loop *loop)
 {
-    return loop->closed ? ASYNCIO_ECLOSED : loop->backend->fd((struct asyncio_loop *)(uintptr_t)loop);
+    return loop->closed ? ASYNCIO_ECLOSED
+                        : loop->backend->fd((struct asyncio_loop *)(uintptr_t)loop);
 }
 
 /* ---- closing ---- */

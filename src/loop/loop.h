@@ -4,9 +4,9 @@
  * scheduled, move due timers to the ready queue, then run the batch: all that was ready by then.
  * What the batch makes ready is the next iteration's.  Everything that runs is a handle, run once.
  *
- * The kernel is not asked in every iteration: while work is ready it is asked after LOOP_QUANTUM_NS.
- * The clock is not read in every iteration either, but after a number of steps that adapts to how
- * long steps take; until then `now` stands.
+ * The kernel is not asked in every iteration: while work is ready it is asked after
+ * LOOP_QUANTUM_NS. The clock is not read in every iteration either, but after a number of steps
+ * that adapts to how long steps take; until then `now` stands.
  *
  * The floors above hook in through struct loop_client, so that this one knows nothing of tasks.
  */
@@ -73,7 +73,7 @@ struct asyncio_loop {
     bool virtual_time;
     bool running, closed;
     bool deadlocked; /* was reported in this run, which returns -EDEADLK therefore */
-    int exit_code; /* ASYNCIO_EEXIT or -EDEADLK: ends the run; 0: none */
+    int exit_code;   /* ASYNCIO_EEXIT or -EDEADLK: ends the run; 0: none */
     int64_t polled_at_ns;
     struct loop_remote remote;
 

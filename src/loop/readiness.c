@@ -8,7 +8,8 @@
  * itself.
  *
  * A descriptor of the user's may be closed and its number reused without a word.  So nothing is
- * believed about it between two operations, each is tried, and each wait is told to the kernel anew.
+ * believed about it between two operations, each is tried, and each wait is told to the kernel
+ * anew.
  *
  * No user code runs between the kernel's report and the end of readiness_event(), so an event can
  * not hit a descriptor that was closed after the kernel reported it.
@@ -146,9 +147,9 @@ int readiness_own(struct asyncio_loop *loop, int fd)
 
     if (r < 0)
         return r;
-    readiness->fds[fd] = (struct readiness_fd){
-        .owned = true, .ready = READY_READ | READY_WRITE, .place = readiness->fds[fd].place
-    };
+    readiness->fds[fd] = (struct readiness_fd){ .owned = true,
+                                                .ready = READY_READ | READY_WRITE,
+                                                .place = readiness->fds[fd].place };
     return 0;
 }
 

@@ -18,10 +18,10 @@ enum {
 struct readiness_fd {
     struct asyncio_link_ readers, writers;
     bool owned;
-    bool armed;         /* owned: the kernel knows of it, for good */
-    unsigned ready;     /* owned: what may be tried; a clear bit means a wait is needed */
-    unsigned watched;   /* what the kernel was last asked to report */
-    size_t place;       /* the poller's */
+    bool armed;       /* owned: the kernel knows of it, for good */
+    unsigned ready;   /* owned: what may be tried; a clear bit means a wait is needed */
+    unsigned watched; /* what the kernel was last asked to report */
+    size_t place;     /* the poller's */
 };
 
 struct readiness {

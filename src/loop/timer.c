@@ -166,7 +166,8 @@ int asyncio_loop_call_later(asyncio_loop *loop, asyncio_timer *timer, double del
     int64_t now_ns = loop_time_ns(loop);
 
     if (delay <= 0)
-        loop->now_ns = now_ns; /* it is due in the next iteration, whenever the clock is read next */
+        loop->now_ns =
+            now_ns; /* it is due in the next iteration, whenever the clock is read next */
     return set_timer(loop, timer, time_after(now_ns, delay), fn, arg);
 }
 

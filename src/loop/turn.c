@@ -1,13 +1,13 @@
 /* turn.c - the iterations of a loop.
  *
- * What speaks for asking the kernel in an iteration: nothing is ready, so the loop may sleep; or the
- * quantum since it was last asked is over.  Tasks that switch to one another without coming back
- * here (loop_peek) count their steps down; at 0 they come back, so that the clock is read.  How many
- * steps that is adapts: few when steps are long, LOOP_STEPS_MAX when they are short.
+ * What speaks for asking the kernel in an iteration: nothing is ready, so the loop may sleep; or
+ * the quantum since it was last asked is over.  Tasks that switch to one another without coming
+ * back here (loop_peek) count their steps down; at 0 they come back, so that the clock is read. How
+ * many steps that is adapts: few when steps are long, LOOP_STEPS_MAX when they are short.
  *
  * Order within an iteration, which is asyncio's: what was ready, what the kernel reported, what
- * other threads scheduled, timers that are due.  A timer handle becomes ready; it does not run while
- * the heap is looked at, so that it may set and cancel timers.
+ * other threads scheduled, timers that are due.  A timer handle becomes ready; it does not run
+ * while the heap is looked at, so that it may set and cancel timers.
  */
 #include "ground/log.h"
 #include "ground/sys.h"
@@ -95,8 +95,7 @@ static void wait_kernel(struct asyncio_loop *loop, int64_t max_wait_ns)
 {
     int64_t limit = sleep_limit(loop, max_wait_ns);
 
-    if (limit < 0 && loop->client != NULL && stuck(loop) &&
-        loop->client->stuck(loop))
+    if (limit < 0 && loop->client != NULL && stuck(loop) && loop->client->stuck(loop))
         limit = 0;
     if (limit != 0 && loop->client != NULL)
         loop->client->idle(loop);

@@ -58,17 +58,22 @@ static void inherit_reason(const asyncio_future *future)
         task_current->future.reason_ = future->reason_;
 }
 
-int asyncio_future_await(asyncio_future *future)
+static const struct wait_type *wait_type_of(const asyncio_future *future)
 {
     static const struct wait_type plain = { .what = "awaits a future", .cancel = cancel_future };
     static const struct wait_type task = { .what = "awaits a task", .cancel = cancel_future };
     static const struct wait_type operation = { .what = "awaits an operation",
                                                 .cancel = cancel_future,
                                                 .keeps_cancel = true };
-    bool is_operation = (future->state_ & FUTURE_OPERATION) != 0;
-    int r = wait_for_end(future, is_operation                                ? &operation
-                                 : (future->state_ & FUTURE_TASK) != 0 ? &task
-                                                                              : &plain);
+
+    if ((future->state_ & FUTURE_OPERATION) != 0)
+        return &operation;
+    return (future->state_ & FUTURE_TASK) != 0 ? &task : &plain;
+}
+
+int asyncio_future_await(asyncio_future *future)
+{
+    int r = wait_for_end(future, wait_type_of(future));
 
     if (r < 0 && !(r == -ECANCELED && future_done(future)))
         return r;

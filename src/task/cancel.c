@@ -2,8 +2,8 @@
  *
  * A request goes inward first: what the task awaits is cancelled, and the task hears of it when
  * that has ended.  Only if there is nothing to cancel (the task is ready, or has not started) the
- * request is kept and delivered when the task next resumes, or begins to wait.  Requests are counted
- * apart from that, so that a scope can tell its own from those of others.
+ * request is kept and delivered when the task next resumes, or begins to wait.  Requests are
+ * counted apart from that, so that a scope can tell its own from those of others.
  */
 #include <stdio.h>
 

@@ -166,9 +166,9 @@ static bool has_callbacks(const asyncio_task *task)
 {
     const struct asyncio_link_ *first = task->future.waiters_.link_.next_;
 
-    return first != NULL && (first->next_ != NULL ||
-                             handle_of((struct asyncio_link_ *)(uintptr_t)first)->fn_ !=
-                                 task_resume);
+    return first != NULL &&
+           (first->next_ != NULL ||
+            handle_of((struct asyncio_link_ *)(uintptr_t)first)->fn_ != task_resume);
 }
 
 static void end(asyncio_task *task, int r)

@@ -9,8 +9,8 @@
  *       |  cancel(wait) -> true             undone, or asked to end: a wake-up will come
  *       |  cancel(wait) -> false            its wake-up was given already (or it cannot be undone):
  *       v                                   the request is kept in must_cancel
- *     task_park returns                   -ECANCELED for a request kept, unless the wait is one that
- *                                         leaves it pending
+ *     task_park returns                   -ECANCELED for a request kept, unless the wait is one
+ * that leaves it pending
  */
 #ifndef ASYNCIO_TASK_TASK_H
 #define ASYNCIO_TASK_TASK_H
@@ -41,7 +41,7 @@ struct asyncio_task {
     struct wait *waiting; /* NULL: it runs, or has not started, or has ended */
     struct scheduler *scheduler;
     struct asyncio_loop *loop; /* NULL: freed, while somebody still held the task */
-    struct fiber *return_to; /* eager: where to go at the first suspension */
+    struct fiber *return_to;   /* eager: where to go at the first suspension */
     struct context_slot context;
     asyncio_coro *fn;
     void *arg;
@@ -51,8 +51,8 @@ struct asyncio_task {
     int cancelling;
     bool must_cancel; /* requested, and not yet delivered */
     bool started;
-    int budget;       /* calls that need not wait, until the others get a turn */
-    int dropped;      /* debug mode: suspensions since a cancellation was dropped */
+    int budget;  /* calls that need not wait, until the others get a turn */
+    int dropped; /* debug mode: suspensions since a cancellation was dropped */
     uint64_t number;
     char *detail; /* asyncio_error_detail() */
     struct stack stack;
@@ -69,8 +69,8 @@ enum { TASK_BUDGET = 256, TASK_BUDGET_IO = 8 };
 extern _Thread_local struct asyncio_task *task_current __attribute__((tls_model("initial-exec")));
 
 struct scheduler {
-    struct fiber fiber;        /* that runs the loop */
-    asyncio_task *zombie;      /* has ended; its stack is free once we are off it */
+    struct fiber fiber;   /* that runs the loop */
+    asyncio_task *zombie; /* has ended; its stack is free once we are off it */
     struct asyncio_loop *loop;
     struct asyncio_link_ tasks; /* all that have not ended */
     size_t count;
@@ -127,7 +127,10 @@ struct waiter {
 
 /* A wait_type for waiters: WAITER_TYPE("waits for a lock"). */
 bool waiter_cancel(struct wait *wait, const char *reason);
-#define WAITER_TYPE(text) { .what = (text), .cancel = waiter_cancel }
+#define WAITER_TYPE(text)                                                                          \
+    {                                                                                              \
+        .what = (text), .cancel = waiter_cancel                                                    \
+    }
 
 /* Queues the current task in `waiters`, whose loop it binds, parks it, and takes it out again.  0:
  * it was woken.  -ECANCELED: a cancellation came; waiter->state tells whether it had been woken

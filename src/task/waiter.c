@@ -1,8 +1,8 @@
 /* waiter.c - waiting in the list of a lock, an event, a queue; and sleeping.
  *
  * A waiter is pending until it is woken or cancelled, whichever comes first; the other then finds
- * that it came too late.  That is what asyncio's primitives do with a future of their own, and their
- * rules about who passes a wake-up on rest on it.
+ * that it came too late.  That is what asyncio's primitives do with a future of their own, and
+ * their rules about who passes a wake-up on rest on it.
  */
 #include "ground/sys.h"
 #include "task/task.h"
