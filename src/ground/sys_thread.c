@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +116,13 @@ static int threads_of_tsan(void)
 
 #endif
 
+static atomic_int idle_threads;
+
+void sys_threads_idle(int change)
+{
+    atomic_fetch_add(&idle_threads, change);
+}
+
 /* Field 20 of /proc/PID/stat.  Field 2 is the program's name in parentheses, and may itself have
  * parentheses and blanks in it; after the last one come the others, each after a blank. */
 static int parse_thread_count(const char *stat)
@@ -151,5 +159,5 @@ int sys_thread_count(void)
     stat[size] = '\0';
 
     int count = parse_thread_count(stat);
-    return count > 0 ? count - threads_of_tsan() : count;
+    return count > 0 ? count - threads_of_tsan() - atomic_load(&idle_threads) : count;
 }

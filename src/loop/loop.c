@@ -190,6 +190,17 @@ static void complete_operations(struct asyncio_loop *loop)
     circle_splice(&loop->ready, &left);
 }
 
+static void tell_guests(struct asyncio_loop *loop)
+{
+    struct asyncio_link_ *link;
+
+    while ((link = list_pop_front(&loop->guests)) != NULL) {
+        struct loop_guest *guest = CONTAINER_OF(link, struct loop_guest, link);
+
+        guest->closing(guest);
+    }
+}
+
 int asyncio_loop_close(asyncio_loop *loop)
 {
     if (loop->running)
@@ -201,6 +212,7 @@ int asyncio_loop_close(asyncio_loop *loop)
     watches_close(loop);
     complete_operations(loop);
     remote_drop(loop);
+    tell_guests(loop);
     if (loop->remote.runner.state_ == HANDLE_READY)
         loop_unready(&loop->remote.runner);
     drop_handles(loop, &loop->ready);

@@ -32,7 +32,8 @@ enum handle_state {
     HANDLE_CANCELLED, /* the caller's; it was cancelled */
     HANDLE_STATE_MASK = 0xff,
     HANDLE_CONTEXT = 0x100, /* `values_` or `context` was captured and is to be given back */
-    HANDLE_AFAR = 0x200     /* was last scheduled by call_soon_threadsafe: see remote.c */
+    HANDLE_AFAR = 0x200,    /* was last scheduled by call_soon_threadsafe: see remote.c */
+    HANDLE_LIBRARY = 0x400  /* ... by remote_send() */
 };
 
 /* What the task floor wants to be asked or told. */
@@ -48,6 +49,13 @@ struct loop_client {
     int (*describe_future)(const struct asyncio_future *future, char *text, size_t size);
     /* What the handle is about, "" when it is an ordinary callback. */
     int (*describe_step)(const struct asyncio_handle *handle, char *text, size_t size);
+};
+
+/* What must be told when the loop closes: nothing of it runs any more, and its descriptor for
+ * waking is still there.  The guest has left by then. */
+struct loop_guest {
+    struct asyncio_link_ link;
+    void (*closing)(struct loop_guest *guest);
 };
 
 struct loop_remote {
@@ -87,10 +95,10 @@ struct asyncio_loop {
 
     const struct loop_client *client;
     struct scheduler *scheduler; /* the task floor's */
-    struct signal_slot *signals; /* the core floor's */
-    struct asyncio_executor *executor;
-    bool executor_closed, executor_owned;
+    struct signal_slot *signals; /* the core floor's, as is the next */
+    struct executors *executors;
     struct watch_table *watches;
+    struct asyncio_link_ guests;
     void (*signalled)(struct asyncio_loop *loop); /* after each wait, if not NULL */
 
     asyncio_exception_handler *exception_handler;
@@ -229,6 +237,16 @@ static inline void loop_release(struct asyncio_loop *loop)
     loop->holds--;
 }
 
+static inline void loop_join(struct asyncio_loop *loop, struct loop_guest *guest)
+{
+    list_push_back(&loop->guests, &guest->link);
+}
+
+static inline void loop_leave(struct asyncio_loop *loop, struct loop_guest *guest)
+{
+    list_remove(&loop->guests, &guest->link);
+}
+
 /* ---- handles, for the library's own callers ---- */
 
 /* Runs it, with its context, and reports its failure. */
@@ -243,6 +261,11 @@ int handle_prepare(struct asyncio_loop *loop, struct asyncio_handle *handle, asy
 void handle_release_context(struct asyncio_handle *handle);
 
 /* ---- other threads ---- */
+
+/* As asyncio_loop_call_soon_threadsafe(), for the library's own: no context, and when the loop is
+ * closed before it ran, the function is called at the close, with loop->closed set. */
+int remote_send(struct asyncio_loop *loop, struct asyncio_handle *handle, asyncio_callback *fn,
+                void *arg);
 
 int remote_init(struct loop_remote *remote);
 void remote_destroy(struct loop_remote *remote);

@@ -32,8 +32,9 @@ void remote_destroy(struct loop_remote *remote)
     pthread_mutex_destroy(&remote->lock);
 }
 
-int asyncio_loop_call_soon_threadsafe(asyncio_loop *loop, asyncio_handle *handle,
-                                      asyncio_callback *fn, void *arg)
+/* `whose` is HANDLE_CONTEXT or HANDLE_LIBRARY. */
+static int schedule(struct asyncio_loop *loop, struct asyncio_handle *handle, asyncio_callback *fn,
+                    void *arg, unsigned whose)
 {
     unsigned state = __atomic_load_n(&handle->state_, __ATOMIC_RELAXED) & HANDLE_STATE_MASK;
 
@@ -49,17 +50,35 @@ int asyncio_loop_call_soon_threadsafe(asyncio_loop *loop, asyncio_handle *handle
         pthread_mutex_unlock(&loop->remote.lock);
         return ASYNCIO_ECLOSED;
     }
-    if (handle->context != NULL)
+    if (whose == HANDLE_CONTEXT && handle->context != NULL)
         asyncio_context_ref(handle->context);
-    else
+    else if (whose == HANDLE_CONTEXT)
         handle->values_ = context_capture();
-    set_state(handle, HANDLE_REMOTE | HANDLE_CONTEXT | HANDLE_AFAR);
+    set_state(handle, HANDLE_REMOTE | HANDLE_AFAR | whose);
     list_push_back(&loop->remote.handles, &handle->queued_.link_);
     atomic_store(&loop->remote.pending, true);
     /* Under the lock: after it the loop may run the handle, stop, and be freed. */
     loop_wake(loop);
     pthread_mutex_unlock(&loop->remote.lock);
     return 0;
+}
+
+int asyncio_loop_call_soon_threadsafe(asyncio_loop *loop, asyncio_handle *handle,
+                                      asyncio_callback *fn, void *arg)
+{
+    return schedule(loop, handle, fn, arg, HANDLE_CONTEXT);
+}
+
+int remote_send(struct asyncio_loop *loop, struct asyncio_handle *handle, asyncio_callback *fn,
+                void *arg)
+{
+    return schedule(loop, handle, fn, arg, HANDLE_LIBRARY);
+}
+
+/* What it was before, without being scheduled. */
+static void set_idle(struct asyncio_handle *handle)
+{
+    set_state(handle, HANDLE_AFAR | (handle->state_ & HANDLE_CONTEXT));
 }
 
 /* Runs the first one; false if there was none. */
@@ -71,7 +90,7 @@ static bool run_one(struct asyncio_loop *loop, struct asyncio_link_ *last, bool 
     struct asyncio_link_ *link = list_pop_front(&remote->handles);
     if (link != NULL) {
         remote->running = handle_of(link);
-        set_state(handle_of(link), HANDLE_CONTEXT | HANDLE_AFAR);
+        set_idle(handle_of(link));
     }
     pthread_mutex_unlock(&remote->lock);
     if (link == NULL)
@@ -130,14 +149,24 @@ bool remote_cancel(struct asyncio_loop *loop, struct asyncio_handle *handle)
 
 void remote_drop(struct asyncio_loop *loop)
 {
-    struct asyncio_link_ *link;
+    struct asyncio_link_ *link, told = { NULL, NULL };
 
     pthread_mutex_lock(&loop->remote.lock);
     loop->closed = true;
     while ((link = list_pop_front(&loop->remote.handles)) != NULL) {
-        set_state(handle_of(link), HANDLE_CONTEXT);
-        handle_release_context(handle_of(link));
-        set_state(handle_of(link), HANDLE_CANCELLED);
+        struct asyncio_handle *handle = handle_of(link);
+
+        if ((handle->state_ & HANDLE_LIBRARY) != 0) {
+            list_push_back(&told, link);
+            continue;
+        }
+        set_state(handle, HANDLE_CONTEXT);
+        handle_release_context(handle);
+        set_state(handle, HANDLE_CANCELLED);
     }
     pthread_mutex_unlock(&loop->remote.lock);
+    while ((link = list_pop_front(&told)) != NULL) {
+        set_idle(handle_of(link));
+        asyncio_ignore(handle_of(link)->fn_(handle_of(link)->arg_));
+    }
 }

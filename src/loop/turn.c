@@ -75,6 +75,8 @@ static void wait_backend(struct asyncio_loop *loop, int64_t timeout_ns)
     atomic_store(&loop->asleep, false);
     if (loop->after_wait != NULL)
         loop->after_wait(loop->hook_arg);
+    if (loop->signalled != NULL)
+        loop->signalled(loop);
 }
 
 /* Virtual time stands still while something can happen, and jumps when nothing can.  Work in other
@@ -105,8 +107,6 @@ static void wait_kernel(struct asyncio_loop *loop, int64_t max_wait_ns)
         wait_backend(loop, limit);
     read_clock(loop);
     loop->polled_at_ns = loop->now_ns;
-    if (loop->signalled != NULL)
-        loop->signalled(loop);
 }
 
 /* ---- the batch ---- */
