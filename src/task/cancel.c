@@ -23,6 +23,7 @@ bool asyncio_task_cancel_with(asyncio_task *task, const char *reason)
         return false;
     }
     task->cancelling++;
+    task->dropped = 0; /* counts the suspensions from here on */
     task->future.reason_ = reason;
     if (wait != NULL && wait->type->cancel != NULL && wait->type->cancel(wait, reason))
         return true;

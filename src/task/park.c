@@ -105,22 +105,12 @@ void task_leave(asyncio_task *task)
 /* Debug mode: a task that was cancelled, hid it, and goes on suspending, hangs its owner. */
 static void notice_dropped(asyncio_task *task)
 {
-    if (task->dropped == 0 || task->cancelling == 0) {
+    if (task->cancelling == 0)
         task->dropped = 0;
-        return;
-    }
-    if (task->dropped++ == DROPPED_MAX)
+    else if (++task->dropped == DROPPED_MAX)
         log_write(ASYNCIO_LOG_WARNING,
                   "task '%s' was cancelled, dropped that and suspended again %d times",
                   asyncio_task_get_name(task), DROPPED_MAX);
-}
-
-static int deliver(asyncio_task *task)
-{
-    task->must_cancel = false;
-    if (task->dropped == 0)
-        task->dropped = 1;
-    return -ECANCELED;
 }
 
 /* What seldom precedes a wait: a request that came before is what it begins with; faults; debug. */
@@ -147,8 +137,10 @@ int task_park(struct wait *wait)
     switch_away(self);
     self->waiting = NULL;
     errno = saved_errno;
-    if (UNLIKELY(self->must_cancel) && !wait->type->keeps_cancel)
-        return deliver(self);
+    if (UNLIKELY(self->must_cancel) && !wait->type->keeps_cancel) {
+        self->must_cancel = false;
+        return -ECANCELED;
+    }
     return 0;
 }
 

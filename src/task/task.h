@@ -52,7 +52,7 @@ struct asyncio_task {
     bool must_cancel; /* requested, and not yet delivered */
     bool started;
     int budget;  /* calls that need not wait, until the others get a turn */
-    int dropped; /* debug mode: suspensions since a cancellation was dropped */
+    int dropped; /* debug mode: suspensions since the last request that is not taken back */
     uint64_t number;
     char *detail; /* asyncio_error_detail() */
     struct stack stack;
