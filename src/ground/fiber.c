@@ -88,7 +88,7 @@ static inline __attribute__((always_inline)) void switch_with_tools(struct fiber
     __tsan_switch_to_fiber(to->tsan, 0);
 #endif
     (void)last;
-    asyncio_fiber_swap_(&from->sp, to->sp);
+    switch_stacks(&from->sp, to->sp);
 #if defined(FIBER_ASAN)
     asan_arrived(from->fake_stack);
 #endif

@@ -25,30 +25,41 @@
 /* Puts the first frame on a stack; returns the stack pointer, as of a suspended fiber. */
 ASSEMBLY void *asyncio_fiber_make_(void *top, void (*entry)(void *arg), void *arg);
 
-/* Stores the stack pointer of the running fiber, and goes on at the other's. */
-ASSEMBLY void asyncio_fiber_swap_(void **from_sp, void *to_sp);
-
 #if defined(FIBER_X86_64)
 
-/* asyncio_fiber_swap_() by a jump and not by a call: the switch leaves by a jump, and a call
- * without its return would shift the processor's stack of predicted returns by one, so that every
- * return after it is mispredicted (measured: 29 ns a switch through the scheduler against 16).  It
- * pushes, so the library is compiled without a red zone. */
+#if defined(__AVX512F__)
+#define AVX512_REGISTERS                                                                           \
+    , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",    \
+        "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6",  \
+        "k7"
+#else
+#define AVX512_REGISTERS
+#endif
+
+/* Stores the stack pointer of the running fiber, and goes on at the other's.
+ *
+ * A jump and not a call: the switch leaves by a jump, and a call without its return would shift the
+ * processor's stack of predicted returns by one, so that every return after it is mispredicted
+ * (29 ns a switch through the scheduler against 16).  The compiler does not know that other code
+ * runs, so the red zone is left alone and all that a call may change is named. */
 static inline void switch_stacks(void **from_sp, void *to_sp)
 {
     __asm__ volatile("leaq 1f(%%rip), %%rax\n\t"
-                     "pushq %%rax\n\t"
                      "jmp asyncio_fiber_swap_\n"
                      "1:"
                      : "+D"(from_sp), "+S"(to_sp)
                      :
                      : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "xmm2",
                        "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
-                       "xmm12", "xmm13", "xmm14", "xmm15", "memory", "cc");
+                       "xmm12", "xmm13", "xmm14", "xmm15", "st", "st(1)", "st(2)", "st(3)", "st(4)",
+                       "st(5)", "st(6)", "st(7)", "memory", "cc" AVX512_REGISTERS);
 }
 
 #else
 
+ASSEMBLY void asyncio_fiber_swap_(void **from_sp, void *to_sp);
+
+/* Stores the stack pointer of the running fiber, and goes on at the other's. */
 static inline void switch_stacks(void **from_sp, void *to_sp)
 {
     asyncio_fiber_swap_(from_sp, to_sp);

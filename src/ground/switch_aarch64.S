@@ -3,9 +3,10 @@
  * At the stack pointer of a suspended fiber lie x19 to x28, x29, x30 - where to go on - and d8 to
  * d15.  The CFI says so, and it holds for either stack, since both have the same frame.
  *
- * Without branch target identification the switch leaves by `br`, since a `ret` that does not match
- * its call is mispredicted; with it only `ret` may go where no landing pad is.  x30 is not signed
- * while it is saved here; the callers' own are.
+ * Leaves by `ret`: mispredicted when the other fiber was suspended elsewhere, but it takes from the
+ * processor's stack of predicted returns what the call put there, so that the returns after it are
+ * predicted; and it may go where no landing pad is.  x30 is not signed while it is saved here; the
+ * callers' own are.
  */
 #include "ground/switch.h"
 #include "ground/switch_marks.h"
@@ -76,12 +77,7 @@ asyncio_fiber_swap_:
     .cfi_restore x28
     .cfi_restore x29
     .cfi_restore x30
-#if defined(__ARM_FEATURE_BTI_DEFAULT)
     ret
-#else
-    mov x16, x30
-    br x16
-#endif
     .cfi_endproc
     .size asyncio_fiber_swap_, . - asyncio_fiber_swap_
 
