@@ -66,10 +66,10 @@ int asyncio_task_result(asyncio_task *task)
 const char *asyncio_task_get_name(const asyncio_task *task)
 {
     /* Made when first asked for: most tasks are never asked. */
-    if (task->name[0] == '\0') {
+    if (task->name[0] == '\0' && task->name_number != 0) {
         asyncio_task *changed = (asyncio_task *)(uintptr_t)task;
         snprintf(changed->name, sizeof changed->name, "Task-%llu",
-                 (unsigned long long)task->number);
+                 (unsigned long long)task->name_number);
     }
     return task->name;
 }

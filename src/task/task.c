@@ -14,7 +14,7 @@
 #include "ground/memory.h"
 
 /* Process-wide, never reused. */
-static atomic_uint_fast64_t tasks_made;
+static atomic_uint_fast64_t names_made;
 
 /* ---- making ---- */
 
@@ -54,7 +54,7 @@ static void init(asyncio_task *task, struct scheduler *scheduler, const struct s
     task->loop = scheduler->loop;
     task->references = 1;
     task->budget = TASK_BUDGET;
-    task->number = atomic_fetch_add_explicit(&tasks_made, 1, memory_order_relaxed) + 1;
+    task->number = ++scheduler->made;
     task->resume.fn_ = task_resume;
     task->resume.arg_ = task;
     task->future.state_ = FUTURE_TASK;
@@ -64,6 +64,8 @@ static void init(asyncio_task *task, struct scheduler *scheduler, const struct s
                       options->context == NULL ? context_capture() : NULL);
     if (options->name != NULL)
         asyncio_task_set_name(task, options->name);
+    else
+        task->name_number = atomic_fetch_add_explicit(&names_made, 1, memory_order_relaxed) + 1;
 }
 
 static int make(struct asyncio_loop *loop, asyncio_task **task, asyncio_coro *fn, void *arg,

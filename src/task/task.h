@@ -51,16 +51,17 @@ struct asyncio_task {
     int cancelling;
     bool must_cancel; /* requested, and not yet delivered */
     bool started;
-    int budget;  /* calls that need not wait, until the others get a turn */
-    int dropped; /* debug mode: suspensions since the last request that is not taken back */
-    uint64_t number;
-    char *detail; /* asyncio_error_detail() */
+    int budget;      /* calls that need not wait, until the others get a turn */
+    int dropped;     /* debug mode: suspensions since the last request that is not taken back */
+    uint64_t number; /* of all of its loop */
+    uint64_t name_number; /* of all that were given no name, in the process; else 0 */
+    char *detail;         /* asyncio_error_detail() */
     struct stack stack;
     /* For whoever owns it: a group, a gather. */
     struct asyncio_link_ sibling;
     asyncio_future_callback ended;
     void *owner;
-    char name[64]; /* "": Task-`number` */
+    char name[64]; /* "": Task-`name_number`, made when it is asked for */
 };
 
 enum { TASK_BUDGET = 256, TASK_BUDGET_IO = 8 };
@@ -74,6 +75,7 @@ struct scheduler {
     struct asyncio_loop *loop;
     struct asyncio_link_ tasks; /* all that have not ended */
     size_t count;
+    uint64_t made;
     struct stack_pool stacks;
     asyncio_task_factory *factory;
     size_t allocated; /* tasks whose stacks are in use, ended ones included */
@@ -217,5 +219,9 @@ void scope_enter(struct asyncio_scope_ *scope, const char *kind);
 /* Closes it: 0, or scope->error_ (then there is nothing to undo).  Aborts when it is not the
  * innermost, or not this task's. */
 int scope_exit(struct asyncio_scope_ *scope);
+
+/* Requests the cancellation of the scope's task for the scope, which must take it back.  The reason
+ * of a request that came before is kept. */
+void scope_cancel(struct asyncio_scope_ *scope);
 
 #endif
