@@ -173,21 +173,26 @@ static void drop_handles(struct asyncio_loop *loop, struct asyncio_link_ *queue)
         asyncio_handle_cancel(handle_of(queue->next_));
 }
 
-/* Operations hear of their end even now: what they point to is their owner's again after it. */
+/* The first completion that is ready, handed to its owner; false: there is none. */
+static bool complete_operation(struct asyncio_loop *loop)
+{
+    for (struct asyncio_link_ *link = loop->ready.next_; link != &loop->ready; link = link->next_) {
+        if (!op_is_completion(handle_of(link)))
+            continue;
+        loop_take(loop, handle_of(link));
+        handle_run(loop, handle_of(link));
+        return true;
+    }
+    return false;
+}
+
+/* Operations hear of their end even now: what they point to is their owner's again after it.
+ * Nothing else runs any more. */
 static void complete_operations(struct asyncio_loop *loop)
 {
-    struct asyncio_link_ left;
-
-    circle_init(&left);
-    circle_splice(&left, &loop->ready);
     loop->backend->close(loop);
-    while (!circle_empty(&loop->ready)) {
-        struct asyncio_handle *handle = handle_of(loop->ready.next_);
-
-        loop_take(loop, handle);
-        handle_run(loop, handle);
-    }
-    circle_splice(&loop->ready, &left);
+    while (complete_operation(loop))
+        continue;
 }
 
 static void tell_guests(struct asyncio_loop *loop)

@@ -18,6 +18,17 @@ static int run_done(void *arg)
     return 0;
 }
 
+bool op_is_completion(const struct asyncio_handle *handle)
+{
+    return handle->fn_ == run_done;
+}
+
+/* Between the end of its back end and its own a loop takes nothing more. */
+static bool takes_operations(const struct asyncio_loop *loop)
+{
+    return loop->backend_state != NULL;
+}
+
 void op_prepare(asyncio_op *op, struct asyncio_loop *loop, enum op_kind kind, int fd, void *data,
                 size_t size, asyncio_address *address)
 {
@@ -38,17 +49,20 @@ void op_submit(asyncio_op *op)
 
     op->private_.state_ = OP_WAITING;
     loop->operations++;
-    if (loop->closed)
-        op_complete(op, ASYNCIO_ECLOSED);
-    else
+    if (takes_operations(loop))
         loop->backend->submit(loop, op);
+    else
+        op_complete(op, ASYNCIO_ECLOSED);
 }
 
 bool op_attempt(asyncio_op *op, int *result)
 {
     struct asyncio_loop *loop = op_loop(op);
 
-    return loop->backend->attempt(loop, op, result);
+    if (takes_operations(loop))
+        return loop->backend->attempt(loop, op, result);
+    *result = ASYNCIO_ECLOSED;
+    return true;
 }
 
 void op_complete(asyncio_op *op, int result)
@@ -115,14 +129,14 @@ int op_perform(asyncio_op *op)
 
 int loop_own_fd(struct asyncio_loop *loop, int fd)
 {
-    return loop->backend->own(loop, fd);
+    return takes_operations(loop) ? loop->backend->own(loop, fd) : ASYNCIO_ECLOSED;
 }
 
 void loop_close_fd(struct asyncio_loop *loop, int fd)
 {
     if (fd < 0)
         return;
-    if (!loop->closed)
+    if (takes_operations(loop))
         loop->backend->disown(loop, fd);
     sys_close(fd);
 }

@@ -31,6 +31,9 @@ void op_submit(asyncio_op *op);
 /* True: it is done already, with *result, and was never the loop's. */
 bool op_attempt(asyncio_op *op, int *result);
 
+/* Whether a handle in the ready queue stands for an operation that is over. */
+bool op_is_completion(const struct asyncio_handle *handle);
+
 /* For back ends: it is over; `done` will be called by the loop. */
 void op_complete(asyncio_op *op, int result);
 
