@@ -63,15 +63,17 @@ typedef struct asyncio_timeout {
     struct asyncio_scope_ scope_;
     asyncio_timer timer_;
     double when_;
+    unsigned state_;
 } asyncio_timeout;
 
 typedef struct asyncio_task_group {
     struct asyncio_scope_ scope_;
     struct asyncio_link_ running_, kept_;
-    struct asyncio_link_ waiter_; /* the owner, while it waits in _exit */
+    struct asyncio_waiters_ waiter_; /* the owner, while it waits in _exit */
     struct asyncio_failure *failures_;
     size_t capacity_, failure_count_;
     int first_;
+    unsigned state_;
 } asyncio_task_group;
 
 typedef struct asyncio_as_completed {
@@ -79,7 +81,7 @@ typedef struct asyncio_as_completed {
     struct asyncio_link_ done_;
     asyncio_timer timer_;
     void *waits_;
-    size_t count_, left_, overdue_;
+    size_t count_, pending_, left_, overdue_;
     int error_;
 } asyncio_as_completed;
 

@@ -7,7 +7,7 @@
  * A failed future remembers whether somebody has taken the failure; the owner of its storage may
  * ask for a report when that never happened.
  */
-#include "core/future.h"
+#include "core/onlooker.h"
 
 #include <stdio.h>
 
@@ -46,6 +46,8 @@ void future_complete(asyncio_future *future, int result)
         future->state_ |= FUTURE_UNTAKEN;
     while ((link = list_pop_front(&future->waiters_.link_)) != NULL)
         loop_ready(future->waiters_.loop_, handle_of(link));
+    if ((future->state_ & FUTURE_ONLOOKER) != 0)
+        onlooker_tell(future);
 }
 
 int future_take(asyncio_future *future)
@@ -131,6 +133,8 @@ void asyncio_future_destroy(asyncio_future *future)
 {
     if (!list_empty(&future->waiters_.link_))
         die("a future was destroyed that somebody still waits for");
+    if ((future->state_ & FUTURE_ONLOOKER) != 0)
+        onlooker_tell(future);
     struct asyncio_loop *loop = future->waiters_.loop_;
     future_report_untaken(future, loop != NULL ? loop : loop_current,
                           "the failure of a future was never taken", NULL);

@@ -12,7 +12,9 @@ enum future_state {
     FUTURE_DONE = 1,
     FUTURE_UNTAKEN = 2,   /* failed, and nobody has looked yet */
     FUTURE_OPERATION = 4, /* completed by the library: awaiting it never loses a result */
-    FUTURE_TASK = 8       /* set by its task alone */
+    FUTURE_TASK = 8,      /* set by its task alone */
+    FUTURE_SEEN = 16,     /* for a moment, while a list of futures is gone through */
+    FUTURE_ONLOOKER = 32  /* somebody wants to hear of its failure: see onlooker.h */
 };
 
 static inline bool future_done(const asyncio_future *future)

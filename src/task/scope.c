@@ -45,3 +45,10 @@ int scope_exit(struct asyncio_scope_ *scope)
     self->scopes = scope->outer_;
     return scope->error_;
 }
+
+void scope_cancel(struct asyncio_scope_ *scope)
+{
+    asyncio_task *task = scope->task_;
+
+    asyncio_task_cancel_with(task, task->cancelling > 0 ? task->future.reason_ : NULL);
+}

@@ -168,6 +168,8 @@ static bool has_callbacks(const asyncio_task *task)
 {
     const struct asyncio_link_ *first = task->future.waiters_.link_.next_;
 
+    if ((task->future.state_ & FUTURE_ONLOOKER) != 0)
+        return true;
     return first != NULL &&
            (first->next_ != NULL ||
             handle_of((struct asyncio_link_ *)(uintptr_t)first)->fn_ != task_resume);
