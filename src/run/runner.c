@@ -95,11 +95,11 @@ int asyncio_runner_run(asyncio_runner *runner, asyncio_coro *fn, void *arg,
         asyncio_set_event_loop(loop);
         runner->private_.state_ |= RUNNER_SET_CURRENT;
     }
-    r = asyncio_loop_create_task(loop, &main, fn, arg,
-                                 &(asyncio_task_options){
-                                     .context = context != NULL ? context
-                                                                : runner->private_.context_,
-                                 });
+    r = asyncio_loop_create_task(
+        loop, &main, fn, arg,
+        &(asyncio_task_options){
+            .context = context != NULL ? context : runner->private_.context_,
+        });
     if (r < 0)
         return r;
     r = run_main(runner, main);
