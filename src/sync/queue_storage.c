@@ -41,7 +41,7 @@ int queue_storage_grow(asyncio_queue *queue)
         queue->capacity_ = queue->maxsize_;
         return 0;
     }
-    /* The half of the address space is more than anybody has. */
+    /* Neither product may overflow. */
     if (capacity > SIZE_MAX / 2 / (queue->item_size_ | sizeof *queue->order_of_arrival_))
         return -ENOMEM;
     if (queue->order_ == ASYNCIO_PRIORITY) {
@@ -49,7 +49,7 @@ int queue_storage_grow(asyncio_queue *queue)
             memory_resize(queue->order_of_arrival_, capacity * sizeof *queue->order_of_arrival_);
         if (numbers == NULL)
             return -ENOMEM;
-        queue->order_of_arrival_ = numbers; /* larger than needed, if the items' fails */
+        queue->order_of_arrival_ = numbers; /* larger than needed, if there is none for the items */
     }
     void *items = memory_resize(queue->items_, capacity * queue->item_size_);
     if (items == NULL)
@@ -202,10 +202,11 @@ void queue_storage_destroy(asyncio_queue *queue)
 {
     queue_storage_drop(queue);
     queue->head_ = 0;
+    memory_free(queue->order_of_arrival_); /* there may be numbers without items: see grow */
+    queue->order_of_arrival_ = NULL;
     if ((queue->state_ & QUEUE_OWNS_ITEMS) == 0)
         return;
     memory_free(queue->items_);
-    memory_free(queue->order_of_arrival_);
-    queue->items_ = queue->order_of_arrival_ = NULL;
+    queue->items_ = NULL;
     queue->capacity_ = 0;
 }
