@@ -48,6 +48,7 @@ int sys_getpeername(int fd, asyncio_address *address);
 int sys_set_option(int fd, int level, int name, int value); /* setsockopt of an int */
 int sys_get_option(int fd, int level, int name);            /* getsockopt of an int >= 0 */
 int sys_is_blocking(int fd); /* 1, 0, or an error */
+int sys_set_nonblocking(int fd); /* one that was not made here */
 /* SO_LINGER 0: closing it then resets the connection. */
 void sys_reset_on_close(int fd);
 int sys_interface_index(const char *name); /* of "eth0"; > 0, or an error */

@@ -250,6 +250,17 @@ int sys_is_blocking(int fd)
     return flags < 0 ? -errno : (flags & O_NONBLOCK) == 0;
 }
 
+int sys_set_nonblocking(int fd)
+{
+    if (fault_fails())
+        return -EBADF;
+
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0 && (flags & O_NONBLOCK) == 0)
+        flags = fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    return flags < 0 ? -errno : 0;
+}
+
 void sys_reset_on_close(int fd)
 {
     struct linger linger = { .l_onoff = 1 };

@@ -1,0 +1,140 @@
+/* stream.h - streams: what all kinds have in common, and what each must do itself.
+ *
+ *     OPEN -> close -> CLOSING -> all is sent -> CLOSED
+ *       `-------- abort, or an error --------------^
+ *
+ * The stream keeps the bytes that were read ahead of the readers and those that wait to be sent;
+ * its type moves bytes from and to somewhere.  References are held by the user (or, while the
+ * stream is lent to a handler, by the server in the user's place), by the connection until CLOSED,
+ * by every call that is suspended, and by every operation that the loop has.  With the last one it
+ * is freed.
+ *
+ * An error of the connection closes it and stays in `error`; those of this process, which say
+ * nothing about the connection (stream_is_local_error), are only returned.
+ */
+#ifndef ASYNCIO_IO_STREAM_H
+#define ASYNCIO_IO_STREAM_H
+
+#include "io/byte_queue.h"
+#include "task/task.h"
+
+enum {
+    STREAM_LIMIT = 64 * 1024,
+    STREAM_HIGH_WATER = 64 * 1024, /* writers wait while more than that is unsent */
+    STREAM_LOW_WATER = 16 * 1024,  /* ... until no more than this is */
+};
+
+enum stream_state { STREAM_OPEN, STREAM_CLOSING, STREAM_CLOSED };
+
+struct stream_type {
+    /* Reads into `data`, waits for the first byte.  0: the end, or it was interrupted.  NULL: bytes
+     * arrive by themselves (stream->fed). */
+    int (*receive)(struct asyncio_stream *stream, void *data, size_t size);
+
+    /* Bytes were taken from those read ahead, or somebody waits for the end; with `waits`, a reader
+     * for more.  A type that reads by itself, always or now, goes on with that.  -ENOMEM. */
+    int (*advance)(struct asyncio_stream *stream, bool waits);
+
+    /* Ends a receive that waits; the stream is CLOSING. */
+    void (*interrupt)(struct asyncio_stream *stream);
+
+    /* Sends what can be sent at once, maybe nothing; how much that was.  Nothing is unsent. */
+    int (*send)(struct asyncio_stream *stream, const asyncio_bytes *parts, size_t count);
+
+    /* Sends in the background what stream_unsent() has, and tells stream_sent(). */
+    void (*flush)(struct asyncio_stream *stream);
+
+    int (*write_eof)(struct asyncio_stream *stream); /* NULL: cannot */
+
+    /* Gives back what it has of the system; the stream is CLOSED. */
+    void (*close)(struct asyncio_stream *stream);
+
+    int (*get_peername)(const struct asyncio_stream *stream, asyncio_address *address);
+    int (*get_sockname)(const struct asyncio_stream *stream, asyncio_address *address);
+};
+
+struct asyncio_stream {
+    const struct stream_type *type;
+    struct asyncio_loop *loop;
+    int references;
+    int error; /* of the connection, which has ended with it */
+    enum stream_state state;
+    bool eof;          /* no more will come: the peer's end, or we are closing */
+    bool reading;      /* a task is in a call that reads */
+    bool fed;          /* bytes arrive by themselves */
+    bool paused;       /* writers wait */
+    bool eof_wanted;   /* by write_eof */
+    bool lent;         /* to a handler of a server */
+    unsigned dropped;  /* writes since the connection was lost */
+    unsigned watchers; /* tasks that wait for the end */
+    size_t limit;
+    size_t fill_size; /* how much to read ahead at once */
+    size_t partial;
+    size_t unsent;                    /* bytes in `sending` and `queued` */
+    struct byte_queue ahead;          /* read, and not yet taken */
+    struct byte_queue sending;        /* an operation may point into it; never grows */
+    struct byte_queue queued;         /* comes after it, when it is empty */
+    struct asyncio_waiters_ arrivals; /* the reader, while `fed` */
+    struct asyncio_waiters_ writers, drainers, closers;
+    void (*gone)(struct asyncio_stream *stream); /* it is CLOSED now; or NULL */
+};
+
+/* ---- life ---- */
+
+/* Two references: the user's and the connection's.  All of the struct is set. */
+void stream_init(struct asyncio_stream *stream, const struct stream_type *type,
+                 struct asyncio_loop *loop, size_t limit);
+
+/* The user's reference holds the loop, too. */
+void stream_give_to_user(struct asyncio_stream *stream);
+
+void stream_release(struct asyncio_stream *stream);
+
+static inline void stream_hold(struct asyncio_stream *stream)
+{
+    stream->references++;
+}
+
+/* The connection is gone: closes it, with an error or 0, and wakes who waits for anything. */
+void stream_finish(struct asyncio_stream *stream, int error);
+
+/* What every suspending call begins with.  ASYNCIO_ENOTASK, ASYNCIO_EWRONGLOOP. */
+static inline int stream_enter(const struct asyncio_stream *stream, asyncio_task **task)
+{
+    int r = task_require(task);
+
+    return r == 0 && (*task)->scheduler->loop != stream->loop ? ASYNCIO_EWRONGLOOP : r;
+}
+
+/* Out of something that another time there may be enough of. */
+static inline bool stream_is_local_error(int error)
+{
+    return error == -ENOMEM || error == -ENOBUFS || error == -ENOSPC || error == -ECANCELED;
+}
+
+/* ---- reading: for the files that read, and the types ---- */
+
+/* What a call that reads begins and ends with.  -EBUSY, and what stream_enter returns. */
+int stream_read_begin(struct asyncio_stream *stream, asyncio_task **task);
+int stream_read_end(struct asyncio_stream *stream, int r);
+
+/* Waits until more was read ahead than before, at least `wanted` bytes if that is possible in one
+ * go, or the end or an error came, which the caller has to look for. */
+int stream_fill(struct asyncio_stream *stream, size_t wanted);
+
+/* Moves bytes out of those read ahead. */
+void stream_take(struct asyncio_stream *stream, void *data, size_t size);
+void stream_skip(struct asyncio_stream *stream, size_t size);
+
+/* For types: bytes have arrived in `ahead`, or `eof` was set. */
+void stream_arrived(struct asyncio_stream *stream);
+
+/* ---- writing: for the types ---- */
+
+/* The first of what is unsent; not NULL while anything is. */
+const char *stream_unsent(struct asyncio_stream *stream, size_t *size);
+
+/* So much of it has gone; the stream may be CLOSED after it. */
+void stream_sent(struct asyncio_stream *stream, size_t size);
+
+#endif

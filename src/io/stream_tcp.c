@@ -1,0 +1,222 @@
+/* stream_tcp.c - streams over a socket.
+ *
+ * Three kinds of operations.  A reader waits with one on its own stack, straight into its memory.
+ * What is unsent goes out by flush_op.  And ahead_op reads in the background, but only while nobody
+ * reads and somebody waits for the end of the stream, which could not be noticed otherwise; a
+ * reader that comes meanwhile waits for what that brings.
+ *
+ * Closing the descriptor ends them all; those of the loop's then give their references back.
+ */
+#include "io/stream_tcp.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "ground/memory.h"
+#include "ground/sys.h"
+#include "loop/op.h"
+
+static struct tcp_stream *tcp_of(const struct asyncio_stream *stream)
+{
+    return (struct tcp_stream *)(uintptr_t)stream; /* its first member */
+}
+
+_Static_assert(offsetof(struct tcp_stream, stream) == 0, "a stream is freed as its tcp_stream");
+
+/* ---- reading ---- */
+
+static int receive(struct asyncio_stream *stream, void *data, size_t size)
+{
+    struct tcp_stream *tcp = tcp_of(stream);
+    asyncio_op op;
+
+    op_prepare(&op, stream->loop, OP_RECV, tcp->fd, data, size, NULL);
+    tcp->receiving = &op;
+    tcp->evicted = false;
+    int r = await_op(&op);
+    tcp->receiving = NULL;
+    return r == -ECANCELED && tcp->evicted ? 0 : r;
+}
+
+/* One that a cancellation has ended already is the cancellation's, who must hear of it. */
+static void interrupt(struct asyncio_stream *stream)
+{
+    struct tcp_stream *tcp = tcp_of(stream);
+
+    if (tcp->receiving != NULL && tcp->receiving->private_.state_ == OP_WAITING) {
+        tcp->evicted = true;
+        asyncio_op_cancel(tcp->receiving);
+    }
+    if (stream->fed)
+        asyncio_op_cancel(&tcp->ahead_op);
+}
+
+static int advance(struct asyncio_stream *stream, bool waits);
+
+static void read_ahead(asyncio_op *op, int result)
+{
+    struct tcp_stream *tcp = CONTAINER_OF(op, struct tcp_stream, ahead_op);
+    struct asyncio_stream *stream = &tcp->stream;
+
+    stream->fed = false;
+    if (result > 0)
+        stream->ahead.end += (size_t)result;
+    else if (result == 0)
+        stream->eof = true;
+    else if (!stream_is_local_error(result))
+        stream_finish(stream, result);
+    asyncio_ignore(advance(stream, false)); /* those who are woken try again, and hear why not */
+    stream_arrived(stream);
+    stream_release(stream);
+}
+
+static int advance(struct asyncio_stream *stream, bool waits)
+{
+    struct tcp_stream *tcp = tcp_of(stream);
+    size_t size = stream->fill_size;
+
+    (void)waits;
+    if (stream->watchers == 0 || stream->reading || stream->fed || stream->eof ||
+        stream->state != STREAM_OPEN || byte_queue_size(&stream->ahead) > 2 * stream->limit)
+        return 0;
+    int r = byte_queue_reserve(&stream->ahead, size);
+    if (r < 0)
+        return r;
+    stream->fed = true;
+    stream_hold(stream);
+    op_prepare(&tcp->ahead_op, stream->loop, OP_RECV, tcp->fd,
+               stream->ahead.data + stream->ahead.end, size, NULL);
+    tcp->ahead_op.done = read_ahead;
+    op_submit(&tcp->ahead_op);
+    return 0;
+}
+
+/* ---- writing ---- */
+
+static int send_now(struct asyncio_stream *stream, const asyncio_bytes *parts, size_t count)
+{
+    struct tcp_stream *tcp = tcp_of(stream);
+    asyncio_op op;
+    int r;
+
+    if (count == 1)
+        op_prepare(&op, stream->loop, OP_SEND, tcp->fd, (void *)(uintptr_t)parts->data, parts->size,
+                   NULL);
+    else
+        op_prepare(&op, stream->loop, OP_SENDV, tcp->fd, (void *)(uintptr_t)parts, count, NULL);
+    return op_attempt(&op, &r) ? r : 0;
+}
+
+static void flush(struct asyncio_stream *stream);
+
+static void flushed(asyncio_op *op, int result)
+{
+    struct tcp_stream *tcp = CONTAINER_OF(op, struct tcp_stream, flush_op);
+    struct asyncio_stream *stream = &tcp->stream;
+
+    tcp->flushing = false;
+    if (stream->state != STREAM_CLOSED && result < 0)
+        stream_finish(stream, result == -ECANCELED ? ASYNCIO_ECLOSED : result);
+    else if (stream->state != STREAM_CLOSED)
+        stream_sent(stream, (size_t)result);
+    if (stream->unsent > 0)
+        flush(stream);
+    stream_release(stream);
+}
+
+static void flush(struct asyncio_stream *stream)
+{
+    struct tcp_stream *tcp = tcp_of(stream);
+    size_t size;
+
+    if (tcp->flushing)
+        return;
+    const char *data = stream_unsent(stream, &size);
+    tcp->flushing = true;
+    stream_hold(stream);
+    op_prepare(&tcp->flush_op, stream->loop, OP_SEND, tcp->fd, (void *)(uintptr_t)data, size, NULL);
+    tcp->flush_op.done = flushed;
+    op_submit(&tcp->flush_op);
+}
+
+static int write_eof(struct asyncio_stream *stream)
+{
+    return sys_shutdown_write(tcp_of(stream)->fd);
+}
+
+/* ---- ending, names ---- */
+
+static void close_socket(struct asyncio_stream *stream)
+{
+    struct tcp_stream *tcp = tcp_of(stream);
+
+    loop_close_fd(stream->loop, tcp->fd);
+    tcp->fd = -1;
+}
+
+/* Asked for late: the kernel forgets it with the connection, so it is kept where it is known. */
+static int get_peername(const struct asyncio_stream *stream, asyncio_address *address)
+{
+    struct tcp_stream *tcp = tcp_of(stream);
+
+    if (tcp->peer.size == 0 && tcp->fd < 0)
+        return ASYNCIO_ECLOSED;
+    if (tcp->peer.size == 0) {
+        int r = sys_getpeername(tcp->fd, &tcp->peer);
+        if (r < 0)
+            return r;
+    }
+    *address = tcp->peer;
+    return 0;
+}
+
+static int get_sockname(const struct asyncio_stream *stream, asyncio_address *address)
+{
+    int fd = tcp_of(stream)->fd;
+
+    return fd < 0 ? ASYNCIO_ECLOSED : sys_getsockname(fd, address);
+}
+
+/* ---- making ---- */
+
+static const struct stream_type tcp_type = {
+    .receive = receive,
+    .advance = advance,
+    .interrupt = interrupt,
+    .send = send_now,
+    .flush = flush,
+    .write_eof = write_eof,
+    .close = close_socket,
+    .get_peername = get_peername,
+    .get_sockname = get_sockname,
+};
+
+void tcp_stream_init(struct tcp_stream *tcp, struct asyncio_loop *loop, size_t limit)
+{
+    stream_init(&tcp->stream, &tcp_type, loop, limit);
+    tcp->fd = -1;
+    tcp->flushing = tcp->evicted = false;
+    tcp->receiving = NULL;
+    tcp->peer.size = 0;
+}
+
+int tcp_stream_adopt(struct tcp_stream *tcp, int fd)
+{
+    int r = loop_own_fd(tcp->stream.loop, fd);
+
+    if (r == 0)
+        tcp->fd = fd;
+    return r;
+}
+
+void tcp_stream_discard(struct tcp_stream *tcp)
+{
+    stream_finish(&tcp->stream, 0);
+    stream_release(&tcp->stream);
+}
+
+int tcp_set_nodelay(int fd)
+{
+    return sys_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+}
