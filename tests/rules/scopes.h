@@ -1,0 +1,135 @@
+/* scopes.h - what the tests of timeouts, groups and of waiting for several share. */
+#ifndef ASYNCIO_TESTS_RULES_SCOPES_H
+#define ASYNCIO_TESTS_RULES_SCOPES_H
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ground/fault.h"
+#include "tasks.h"
+
+/* A test whose body is the main task's: TEST_TASK(TMO_01_x) { TRY(...); return 0; } */
+#define TEST_TASK(name_)                                                                           \
+    static int task_body_##name_(void);                                                            \
+    static int task_##name_(void *arg)                                                             \
+    {                                                                                              \
+        (void)arg;                                                                                 \
+        return task_body_##name_();                                                                \
+    }                                                                                              \
+    TEST(name_)                                                                                    \
+    {                                                                                              \
+        RUN_TASKS(task_##name_, NULL);                                                             \
+    }                                                                                              \
+    static int task_body_##name_(void)
+
+/* 0 if it is what was wanted, so that a test can go on with TRY. */
+static inline int wanted(int r, int expected)
+{
+    return r == expected ? 0 : r < 0 ? r : -EPROTO;
+}
+
+/* Checks that it is, and is TRY otherwise; not between _enter and _exit. */
+#define WANT(expr, expected)                                                                       \
+    do {                                                                                           \
+        int want_ = (expr);                                                                        \
+        CHECK_INT(want_, (expected));                                                              \
+        TRY(wanted(want_, (expected)));                                                            \
+    } while (0)
+
+/* For traces: "ok", or the name of the error. */
+static inline const char *named(int r)
+{
+    return r < 0 ? asyncio_error_name(r) : "ok";
+}
+
+static inline double now(void)
+{
+    return asyncio_loop_time(asyncio_get_running_loop());
+}
+
+static inline int cancelling(void)
+{
+    return asyncio_task_cancelling(asyncio_current_task());
+}
+
+/* ---- callbacks at a time ---- */
+
+/* Calls fn(arg) `seconds` from now; the storage lasts.  0: in the next iteration. */
+static inline int later(double seconds, asyncio_callback *fn, void *arg)
+{
+    static asyncio_timer timers[32];
+    static int used;
+    asyncio_loop *loop = asyncio_get_running_loop();
+
+    if (used == 32)
+        return -ENOMEM;
+    asyncio_timer *timer = &timers[used++];
+    return seconds > 0 ? asyncio_loop_call_later(loop, timer, seconds, fn, arg)
+                       : asyncio_loop_call_soon(loop, &timer->handle, fn, arg);
+}
+
+/* Callbacks: cancel a task, complete a future. */
+static inline int cancels(void *arg)
+{
+    asyncio_task_cancel(arg);
+    return 0;
+}
+
+static inline int completes(void *arg)
+{
+    asyncio_ignore(asyncio_future_set_result(arg, 7));
+    return 0;
+}
+
+static inline int fails(void *arg)
+{
+    asyncio_ignore(asyncio_future_set_result(arg, -EIO));
+    return 0;
+}
+
+/* ---- without memory ---- */
+
+/* From now on every call of the library's that can fail does, until this is called with false.
+ * Returns false where that cannot be had. */
+static inline bool without_memory(bool without)
+{
+#ifdef ASYNCIO_FAULT_INJECTION
+    if (!test_is_torture())
+        fault_set_plan(&(struct fault_plan){ .fail_call = without, .fail_on = without });
+    return !test_is_torture();
+#else
+    return false;
+#endif
+}
+
+/* ---- misuse ---- */
+
+/* What `fn`, a main task, writes to stderr in a process of its own before it is aborted. */
+static inline void check_dies(asyncio_coro *fn, const char *sentence)
+{
+    char text[400] = "";
+    int ends[2], status = 0;
+
+    if (test_is_torture())
+        SKIP("it is about what aborts");
+    CHECK_INT(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        (void)dup2(ends[1], STDERR_FILENO);
+        asyncio_ignore(RUN_RESULT(fn, NULL));
+        _exit(0);
+    }
+    close(ends[1]);
+    size_t length = 0;
+    ssize_t n;
+    while ((n = read(ends[0], text + length, sizeof text - 1 - length)) > 0)
+        length += (size_t)n;
+    close(ends[0]);
+    waitpid(child, &status, 0);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    CHECK(strstr(text, sentence) != NULL);
+}
+
+#endif
