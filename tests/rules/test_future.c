@@ -81,7 +81,8 @@ static void in_order(asyncio_loop *loop, struct one *one)
 {
     reported(loop);
     add(one, 0, "a");
-    asyncio_future_add_done_callback(&one->future, &one->callbacks[1], fails, "fails");
+    asyncio_future_add_done_callback(&one->future, &one->callbacks[1], fails,
+                                     (void *)(uintptr_t)"fails");
     add(one, 2, "c");
     CHECK_INT(asyncio_future_set_result(&one->future, 3), 0);
     CHECK_TRACE("");
@@ -127,7 +128,8 @@ TEST(FUT_05_the_same_function_may_be_added_twice)
     with_future(twice);
 }
 
-static const asyncio_contextvar color = { .name = "color", .default_value = (void *)"none" };
+static char none[] = "none";
+static const asyncio_contextvar color = { .name = "color", .default_value = none };
 
 static int says_color(asyncio_future *future, void *arg)
 {

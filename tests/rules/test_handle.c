@@ -113,7 +113,8 @@ TEST(HDL_04_timers_are_compared_by_their_deadlines_only)
     with_loop(compared);
 }
 
-static const asyncio_contextvar color = { .name = "color", .default_value = (void *)"none" };
+static char none[] = "none";
+static const asyncio_contextvar color = { .name = "color", .default_value = none };
 
 static int says_color(void *arg)
 {
