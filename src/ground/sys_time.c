@@ -1,8 +1,9 @@
 /* sys_time.c - the clock, and seconds as the user has them.
  *
  * Inside the library time is int64 nanoseconds of the monotonic clock, whose ends mean for ever and
- * long ago.  Converting must not lose what a double still knew, nor make a timer early: whole
- * seconds and the rest are taken apart, which is exact, and only the rest is rounded, up.
+ * long ago.  Converting must not lose what a double still knew: whole seconds and the rest are
+ * taken apart, which is exact.  It must not make a timer early, nor make "now" the future: the
+ * result is the first nanosecond whose time, as a double, is not before the one that was given.
  */
 #include "ground/sys.h"
 
@@ -29,13 +30,9 @@ int64_t sys_seconds_to_ns(double seconds)
         return INT64_MIN;
 
     int64_t whole = (int64_t)seconds;
-    double rest_ns = (seconds - (double)whole) * NS_PER_S;
-    int64_t rest = (int64_t)rest_ns;
+    int64_t ns = whole * NS_PER_S + (int64_t)((seconds - (double)whole) * NS_PER_S);
 
-    /* ceil() would want libm. */
-    if ((double)rest < rest_ns)
-        rest++;
-    return whole * NS_PER_S + rest;
+    return sys_ns_to_seconds(ns) < seconds ? ns + 1 : ns;
 }
 
 double sys_ns_to_seconds(int64_t ns)

@@ -85,6 +85,8 @@ static void handler_exits(asyncio_loop *loop)
     asyncio_ignore(asyncio_loop_call_soon(loop, &handles[1], SAY("later")));
     CHECK_INT(asyncio_loop_run_forever(loop), ASYNCIO_EEXIT);
     CHECK_TRACE("");
+    turn(loop);
+    CHECK_TRACE("later");
 }
 
 TEST(ERR_03_a_fatal_error_of_the_handler_ends_the_run)
