@@ -91,21 +91,17 @@ static int perform_accept(asyncio_op *op)
     return 0;
 }
 
-/* The first call starts it; later ones look how it went. */
+/* The first call starts it; the second, made when the socket is writable or failed, looks how it
+ * went. */
 static int perform_connect(asyncio_op *op)
 {
     struct asyncio_op_ *private = &op->private_;
-    asyncio_address peer;
 
-    if (private->size_ == 0) {
-        private->size_ = 1;
-        int r = sys_connect(private->fd_, private->address_);
-        return r == -EINPROGRESS ? -EAGAIN : r;
-    }
-    int r = sys_socket_error(private->fd_);
-    if (r == 0 && sys_getpeername(private->fd_, &peer) == -ENOTCONN)
-        return -EAGAIN;
-    return r;
+    if (private->size_ > 0)
+        return sys_socket_error(private->fd_);
+    private->size_ = 1;
+    int r = sys_connect(private->fd_, private->address_);
+    return r == -EINPROGRESS ? -EAGAIN : r;
 }
 
 int op_perform(asyncio_op *op)

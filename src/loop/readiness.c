@@ -18,6 +18,7 @@
 
 #include <string.h>
 
+#include "ground/fault.h"
 #include "ground/memory.h"
 #include "loop/op.h"
 
@@ -57,6 +58,14 @@ static struct asyncio_link_ *queue_of(struct readiness_fd *entry, const asyncio_
     return is_reader(op) ? &entry->readers : &entry->writers;
 }
 
+/* Moved less than it could have: the socket is empty, or full, now.  Unless a torture run made it. */
+static bool is_short(const asyncio_op *op, int r)
+{
+    bool moves = op->private_.kind_ == OP_RECV || op->private_.kind_ == OP_SEND;
+
+    return moves && r >= 0 && (size_t)r < op->private_.size_ && !fault_short_transfers();
+}
+
 /* Calls, and learns from the result. */
 static int perform(struct readiness_fd *entry, asyncio_op *op)
 {
@@ -64,8 +73,7 @@ static int perform(struct readiness_fd *entry, asyncio_op *op)
 
     if (!entry->owned || (entry->ready & READY_HANGUP) != 0)
         return r;
-    bool short_read = op->private_.kind_ == OP_RECV && r >= 0 && (size_t)r < op->private_.size_;
-    if (r == -EAGAIN || short_read)
+    if (r == -EAGAIN || is_short(op, r))
         entry->ready &= ~wants(op);
     return r;
 }
