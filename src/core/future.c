@@ -213,7 +213,7 @@ int asyncio_loop_run_until_complete(asyncio_loop *loop, asyncio_future *future)
     r = loop_run(loop);
     if (!asyncio_future_remove_done_callback(future, &callback))
         asyncio_handle_cancel(&callback.handle);
-    if (r < 0)
-        return r;
+    if (r < 0 && !(future_done(future) && future->result_ == r))
+        return r; /* somebody else's: what the future has stays to be taken */
     return future_done(future) ? future_take(future) : ASYNCIO_ESTATE;
 }
