@@ -22,6 +22,8 @@ bool asyncio_task_cancel_with(asyncio_task *task, const char *reason)
         task->future.state_ &= ~(unsigned)FUTURE_UNTAKEN;
         return false;
     }
+    if (task->loop == NULL || task->loop->closed)
+        return false; /* it will never run again */
     task->cancelling++;
     task->dropped = 0; /* counts the suspensions from here on */
     task->future.reason_ = reason;
@@ -86,7 +88,7 @@ asyncio_context *asyncio_task_get_context(const asyncio_task *task)
 
 asyncio_loop *asyncio_task_get_loop(const asyncio_task *task)
 {
-    return task->scheduler->loop;
+    return task->scheduler->loop; /* not task->loop, which is not kept after its end */
 }
 
 asyncio_future *asyncio_task_future(asyncio_task *task)

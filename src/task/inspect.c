@@ -36,6 +36,8 @@ static void describe_state(const asyncio_task *task, char *text, size_t size)
         snprintf(text, size, "ended with %d%s%s", task->future.result_,
                  task->future.result_ < 0 ? " " : "",
                  task->future.result_ < 0 ? asyncio_error_name(task->future.result_) : "");
+    else if (task->loop == NULL)
+        snprintf(text, size, "was lost with its loop");
     else if (task == task_current)
         snprintf(text, size, "runs");
     else if (task->waiting == NULL)

@@ -102,18 +102,29 @@ static void report_pending(struct asyncio_loop *loop)
                     &(asyncio_exception_context){ .task = CONTAINER_OF(link, asyncio_task, all) });
 }
 
+/* Takes a task that is lost, but perhaps still held, away from what may be gone. */
+static void lose(asyncio_task *task)
+{
+    list_remove(&task->scheduler->tasks, &task->all);
+    task->loop = NULL;
+    task->waiting = NULL;
+    task->future.waiters_ = (struct asyncio_waiters_){ .loop_ = NULL };
+    asyncio_task_unref(task);
+}
+
 static void freed(struct asyncio_loop *loop)
 {
     struct scheduler *scheduler = loop->scheduler;
     asyncio_task *task;
+    struct asyncio_link_ *ended;
 
     scheduler->loop = NULL;
     scheduler->allocated++; /* this function */
     scheduler->orphaned = true;
-    while ((task = first_task(scheduler)) != NULL) {
-        list_remove(&scheduler->tasks, &task->all);
-        asyncio_task_unref(task);
-    }
+    while ((task = first_task(scheduler)) != NULL)
+        lose(task);
+    while ((ended = list_pop_front(&scheduler->ended)) != NULL)
+        asyncio_task_unref(CONTAINER_OF(ended, asyncio_task, all));
     if (--scheduler->allocated > 0)
         return;
     stack_pool_destroy(&scheduler->stacks);

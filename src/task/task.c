@@ -159,7 +159,10 @@ int asyncio_loop_create_task(asyncio_loop *loop, asyncio_task **task, asyncio_co
 
 static int release_late(void *arg)
 {
-    asyncio_task_unref(arg);
+    asyncio_task *task = arg;
+
+    list_remove(&task->scheduler->ended, &task->all);
+    asyncio_task_unref(task);
     return 0;
 }
 
@@ -188,6 +191,7 @@ static void end(asyncio_task *task, int r)
     bool late = has_callbacks(task);
     future_complete(&task->future, r);
     if (late) {
+        list_push_back(&scheduler->ended, &task->all);
         task->resume.fn_ = release_late;
         loop_ready(scheduler->loop, &task->resume);
         asyncio_task_ref(task);

@@ -40,7 +40,7 @@ struct asyncio_task {
     asyncio_future future;
     struct wait *waiting; /* NULL: it runs, or has not started, or has ended */
     struct scheduler *scheduler;
-    struct asyncio_loop *loop; /* NULL: freed, while somebody still held the task */
+    struct asyncio_loop *loop; /* NULL: it is gone, and this had not ended */
     struct fiber *return_to;   /* eager: where to go at the first suspension */
     struct context_slot context;
     asyncio_coro *fn;
@@ -74,6 +74,7 @@ struct scheduler {
     asyncio_task *zombie; /* has ended; its stack is free once we are off it */
     struct asyncio_loop *loop;
     struct asyncio_link_ tasks; /* all that have not ended */
+    struct asyncio_link_ ended; /* those that have, and wait for their callbacks to run */
     size_t count;
     uint64_t made;
     struct stack_pool stacks;

@@ -1,0 +1,703 @@
+/* test_task_more.c - tasks: failures nobody took, ownership, callbacks, factories, order
+ * (TSK-20..36). */
+#include <stdio.h>
+#include <string.h>
+
+#include "loop/loop.h"
+#include "rules/tasks.h"
+
+/* ---- failures nobody took ---- */
+
+static int fail_without_a_holder(void *arg)
+{
+    static int failure = -EIO;
+    struct reports *reports = reported(asyncio_get_running_loop());
+    asyncio_task *task;
+
+    (void)arg;
+    TRY(asyncio_create_task(&task, gives, &failure, NULL));
+    asyncio_task_unref(task);
+    CHECK_INT(reports->count, 0);
+    TRY(asyncio_sleep(0));
+    CHECK_INT(reports->count, 1);
+    CHECK_INT(reported_count("the failure of a task was never taken"), 1);
+    CHECK_INT(reports->list[0].error, -EIO);
+    CHECK(reports->list[0].task == task);
+    return 0;
+}
+
+TEST(TSK_20_a_failure_is_reported_when_the_task_ends_without_a_holder)
+{
+    RUN(fail_without_a_holder, NULL);
+}
+
+static int fail_with_a_holder(void *arg)
+{
+    static int failure = -EPIPE;
+    struct reports *reports = reported(asyncio_get_running_loop());
+    asyncio_task *task;
+
+    (void)arg;
+    TRY(asyncio_create_task(&task, gives, &failure, NULL));
+    int r = settle();
+    if (r == 0)
+        CHECK_INT(reports->count, 0);
+    asyncio_task_unref(asyncio_task_ref(task));
+    if (r == 0)
+        CHECK_INT(reports->count, 0);
+    asyncio_task_unref(task);
+    if (r == 0) {
+        CHECK_INT(reports->count, 1);
+        CHECK_INT(reports->list[0].error, -EPIPE);
+        CHECK(reports->list[0].task == task);
+    }
+    return r;
+}
+
+TEST(TSK_20_a_failure_is_reported_when_the_last_reference_goes)
+{
+    RUN(fail_with_a_holder, NULL);
+}
+
+static int keep_task(asyncio_loop *loop, void *arg, const asyncio_exception_context *context)
+{
+    asyncio_task **kept = arg;
+
+    (void)loop;
+    *kept = asyncio_task_ref(context->task);
+    return 0;
+}
+
+static int keep_what_failed(void *arg)
+{
+    static int failure = -EIO;
+    asyncio_task *kept = NULL;
+
+    (void)arg;
+    asyncio_loop_set_exception_handler(asyncio_get_running_loop(), keep_task, &kept);
+    TRY(asyncio_create_task(NULL, gives, &failure, NULL));
+    int r = settle();
+    if (kept != NULL) {
+        CHECK(asyncio_task_done(kept));
+        CHECK_INT(asyncio_task_result(kept), -EIO);
+    }
+    CHECK(kept != NULL || r < 0);
+    asyncio_task_unref(kept);
+    asyncio_loop_set_exception_handler(asyncio_get_running_loop(), NULL, NULL);
+    return r;
+}
+
+TEST(TSK_20_an_exception_handler_may_keep_the_task)
+{
+    RUN(keep_what_failed, NULL);
+}
+
+static int fail_futures(void *arg)
+{
+    struct reports *reports = reported(asyncio_get_running_loop());
+    asyncio_future taken = { 0 }, untaken = { 0 }, cancelled = { 0 };
+
+    (void)arg;
+    CHECK_INT(asyncio_future_set_result(&taken, -EIO), 0);
+    CHECK_INT(asyncio_future_set_result(&untaken, -EPIPE), 0);
+    CHECK(asyncio_future_cancel(&cancelled));
+    CHECK_INT(asyncio_future_result(&taken), -EIO);
+    asyncio_future_destroy(&taken);
+    asyncio_future_destroy(&cancelled);
+    CHECK_INT(reports->count, 0);
+    asyncio_future_destroy(&untaken);
+    CHECK_INT(reports->count, 1);
+    CHECK_INT(reported_count("the failure of a future was never taken"), 1);
+    CHECK_INT(reports->list[0].error, -EPIPE);
+    return 0;
+}
+
+TEST(TSK_20_the_failure_of_a_future_is_reported_when_it_is_destroyed)
+{
+    RUN(fail_futures, NULL);
+}
+
+static int take_by_name(asyncio_task *task, int way)
+{
+    switch (way) {
+    case 0: return asyncio_task_result(task);
+    case 1: return asyncio_task_await(task);
+    case 2: return asyncio_task_join(task);
+    case 3: return asyncio_future_result(asyncio_task_future(task));
+    default: return asyncio_task_cancel(task) ? 0 : -EIO;
+    }
+}
+
+static int take_failures(void *arg)
+{
+    static int failure = -EIO;
+    struct reports *reports = reported(asyncio_get_running_loop());
+
+    (void)arg;
+    for (int way = 0; way < 5; way++) {
+        asyncio_task *task;
+
+        TRY(asyncio_create_task(&task, gives, &failure, NULL));
+        int r = asyncio_sleep(0);
+        if (r == 0)
+            CHECK_INT(take_by_name(task, way), -EIO);
+        asyncio_task_unref(task);
+        TRY(r);
+        CHECK_INT(reports->count, 0);
+    }
+    return 0;
+}
+
+TEST(TSK_21_a_failure_that_was_looked_at_is_not_reported)
+{
+    RUN(take_failures, NULL);
+}
+
+/* Awaited by one, who was there first: that is enough. */
+static int take_while_waiting(void *arg)
+{
+    static int failure = -EIO;
+    struct reports *reports = reported(asyncio_get_running_loop());
+    asyncio_task *task;
+
+    (void)arg;
+    TRY(asyncio_create_task(&task, gives, &failure, NULL));
+    int r = asyncio_await(task);
+    CHECK_INT(r, -EIO);
+    asyncio_task_unref(task);
+    CHECK_INT(reports->count, 0);
+    return r == -EIO ? 0 : r;
+}
+
+TEST(TSK_21_a_failure_that_was_awaited_is_not_reported)
+{
+    RUN(take_while_waiting, NULL);
+}
+
+/* ---- ownership ---- */
+
+static int end_late(void *arg)
+{
+    int r = asyncio_sleep(1);
+
+    trace("end:%d", r);
+    return r;
+}
+
+static int drop_handles(void *arg)
+{
+    asyncio_task *task;
+
+    (void)arg;
+    TRY(asyncio_create_task(&task, end_late, NULL, NULL));
+    asyncio_task_unref(task);
+    TRY(asyncio_create_task(NULL, end_late, NULL, NULL));
+    CHECK_INT(asyncio_all_tasks(NULL, 0, asyncio_get_running_loop()), 3);
+    TRY(asyncio_sleep(2));
+    CHECK_TRACE("end:0 end:0");
+    CHECK_INT(asyncio_all_tasks(NULL, 0, asyncio_get_running_loop()), 1);
+    return 0;
+}
+
+TEST(TSK_23_the_loop_owns_a_task_until_it_ends)
+{
+    RUN(drop_handles, NULL);
+}
+
+/* TSK-22 and TSK-23, as DEP-08 has them: with the loop the tasks are gone, and that is said. */
+TEST(DEP_08_tasks_pending_at_the_close_of_their_loop_are_reported)
+{
+    static int seven = 7;
+    asyncio_task *waiting = NULL, *ended = NULL, *ready = NULL;
+    asyncio_loop *loop;
+
+    if (asyncio_new_event_loop(&loop, NULL) < 0)
+        return;
+    struct reports *reports = reported(loop);
+    int r = asyncio_loop_create_task(loop, &waiting, sleeps, NULL, NULL);
+    if (r == 0)
+        r = asyncio_loop_create_task(loop, &ended, gives, &seven, NULL);
+    if (r == 0)
+        r = asyncio_loop_run_once(loop, 0);
+    if (r == 0)
+        r = asyncio_loop_create_task(loop, &ready, says, NULL, NULL);
+    CHECK_INT(r, 0);
+    asyncio_loop_close(loop);
+    if (r == 0) {
+        CHECK_INT(reports->count, 2);
+        CHECK_INT(reported_count("the loop was closed while a task was pending"), 2);
+        CHECK(reports->list[0].task == waiting && reports->list[1].task == ready);
+        CHECK_INT(reports->list[0].error, 0);
+        CHECK(!asyncio_task_done(waiting) && !asyncio_task_done(ready));
+        CHECK_INT(asyncio_task_result(ended), 7);
+    }
+    asyncio_task_unref(waiting);
+    asyncio_task_unref(ended);
+    asyncio_task_unref(ready);
+    asyncio_loop_close(loop);
+    CHECK_INT(reports->count, r == 0 ? 2 : reports->count);
+    asyncio_loop_unref(loop);
+}
+
+/* What a handle is good for when its task was lost: nothing, but without harm. */
+static void use_orphan(asyncio_task *task)
+{
+    char text[100];
+
+    CHECK(!asyncio_task_done(task));
+    CHECK_INT(asyncio_task_result(task), ASYNCIO_ESTATE);
+    CHECK(asyncio_task_describe(task, text, sizeof text) > 0);
+    CHECK_STR(asyncio_task_get_name(task), "orphan");
+    CHECK(!asyncio_task_cancel(task));
+    CHECK(!asyncio_future_cancel(asyncio_task_future(task)));
+    CHECK_INT(asyncio_task_cancelling(task), 0);
+    CHECK(!asyncio_task_done(task));
+}
+
+enum { STARTED = 1, FREED = 2 };
+
+static void lose_task(asyncio_coro *fn, void *arg, int state)
+{
+    asyncio_task *task = NULL;
+    asyncio_loop *loop;
+
+    if (asyncio_new_event_loop(&loop, NULL) < 0)
+        return;
+    struct reports *reports = reported(loop);
+    int r =
+        asyncio_loop_create_task(loop, &task, fn, arg, &(asyncio_task_options){ .name = "orphan" });
+    if (r == 0 && (state & STARTED) != 0)
+        r = asyncio_loop_run_once(loop, 0);
+    asyncio_loop_close(loop);
+    CHECK_INT(reports->count, 1);
+    if (task != NULL && (state & FREED) == 0)
+        use_orphan(task);
+    asyncio_loop_unref(loop);
+    if (task != NULL)
+        use_orphan(task);
+    asyncio_task_unref(task);
+}
+
+TEST(DEP_08_a_handle_may_outlive_the_loop_of_a_task_that_slept)
+{
+    lose_task(sleeps, NULL, STARTED | FREED);
+}
+
+TEST(DEP_08_a_handle_may_be_used_after_the_close)
+{
+    lose_task(sleeps, NULL, STARTED);
+}
+
+TEST(DEP_08_a_handle_may_outlive_the_loop_of_a_task_that_awaited)
+{
+    asyncio_future future = { 0 };
+
+    lose_task(awaits, &future, STARTED | FREED);
+}
+
+TEST(DEP_08_a_handle_may_outlive_the_loop_of_a_task_that_never_started)
+{
+    lose_task(sleeps, NULL, FREED);
+}
+
+/* ---- what ends a run, and what does not ---- */
+
+TEST(TSK_24_exit_is_the_tasks_result_and_ends_the_run_at_once)
+{
+    static int exits = ASYNCIO_EEXIT;
+    asyncio_task *task = NULL;
+    asyncio_loop *loop;
+
+    if (asyncio_new_event_loop(&loop, NULL) < 0)
+        return;
+    int r = asyncio_loop_create_task(loop, NULL, SAYS("first"), NULL);
+    if (r == 0)
+        r = asyncio_loop_create_task(loop, &task, gives, &exits, NULL);
+    if (r == 0)
+        r = asyncio_loop_create_task(loop, NULL, SAYS("second"), NULL);
+    if (r == 0) {
+        CHECK_INT(asyncio_loop_run_forever(loop), ASYNCIO_EEXIT);
+        CHECK_TRACE("first");
+        CHECK(asyncio_task_done(task));
+        CHECK_INT(asyncio_task_result(task), ASYNCIO_EEXIT);
+        /* What was ready stays so. */
+        CHECK_INT(asyncio_loop_run_once(loop, 0), 0);
+        CHECK_TRACE("first second");
+    }
+    asyncio_task_unref(task);
+    log_allow("closed while a task was pending"); /* in torture */
+    asyncio_loop_unref(loop);
+}
+
+TEST(TSK_24_exit_of_the_main_task)
+{
+    static int exits = ASYNCIO_EEXIT;
+
+    CHECK_INT(RUN_RESULT(gives, &exits), ASYNCIO_EEXIT);
+}
+
+static int fail_variously(void *arg)
+{
+    static int errors[] = { -ENOMEM, ASYNCIO_EBROKEN, ASYNCIO_ESTATE, -1, -ECANCELED, INT_MIN };
+    asyncio_task *tasks[6];
+
+    (void)arg;
+    for (int i = 0; i < 6; i++)
+        TRY(hold(&tasks[i], gives, &errors[i]));
+    TRY(asyncio_create_task(NULL, SAYS("goes on"), NULL));
+    TRY(asyncio_sleep(0));
+    CHECK_TRACE("goes on");
+    for (int i = 0; i < 6; i++) {
+        CHECK(asyncio_task_done(tasks[i]));
+        CHECK_INT(asyncio_task_result(tasks[i]), errors[i]);
+    }
+    return 0;
+}
+
+TEST(TSK_25_any_other_failure_does_not_disturb_the_loop)
+{
+    RUN_TASKS(fail_variously, NULL);
+}
+
+/* ---- callbacks ---- */
+
+struct observed {
+    struct ticker ticker;
+    asyncio_future_callback callbacks[4];
+    int ended_in, called_in;
+    asyncio_task *task;
+};
+
+static int sleep_and_end(void *arg)
+{
+    struct observed *test = arg;
+
+    TRY(asyncio_sleep(0));
+    TRY(asyncio_sleep(0));
+    test->ended_in = test->ticker.count;
+    trace("end");
+    return 3;
+}
+
+static int note_end(asyncio_future *future, void *arg)
+{
+    struct observed *test = arg;
+
+    CHECK(asyncio_future_done(future));
+    trace("called:%d:%d", asyncio_future_result(future), test->ticker.count - test->ended_in);
+    return 0;
+}
+
+static int await_observed(void *arg)
+{
+    struct observed *test = arg;
+    int r = asyncio_await(test->task);
+
+    trace("awaited:%d:%d", r, test->ticker.count - test->ended_in);
+    return 0;
+}
+
+static int observe_end(void *arg)
+{
+    struct observed *test = arg;
+    asyncio_task *waiter;
+
+    TRY(ticker_start(&test->ticker));
+    TRY(hold(&test->task, sleep_and_end, test));
+    asyncio_future *future = asyncio_task_future(test->task);
+    asyncio_future_add_done_callback(future, &test->callbacks[0], note_end, test);
+    asyncio_future_add_done_callback(future, &test->callbacks[1], note_end, test);
+    TRY(hold(&waiter, await_observed, test));
+    TRY(asyncio_sleep(0));
+    asyncio_future_add_done_callback(future, &test->callbacks[2], note_end, test);
+    asyncio_future_add_done_callback(future, &test->callbacks[3], note_end, test);
+    CHECK(asyncio_future_remove_done_callback(future, &test->callbacks[1]));
+    TRY(asyncio_await(waiter));
+    TRY(asyncio_sleep(0));
+    CHECK_TRACE("end called:3:1 awaited:3:1 called:3:1 called:3:1");
+    return 0;
+}
+
+TEST(TSK_27_done_callbacks_run_one_iteration_later_in_order)
+{
+    struct observed test = { .ended_in = 0 };
+
+    RUN_TASKS(observe_end, &test);
+}
+
+static int look_at_future(asyncio_future *future, void *arg)
+{
+    CHECK_INT(asyncio_future_result(future), -EPIPE);
+    trace("called");
+    return 0;
+}
+
+static int end_without_holder(void *arg)
+{
+    static int failure = -EPIPE;
+    struct observed *test = arg;
+    asyncio_task *task;
+
+    TRY(asyncio_create_task(&task, gives, &failure, NULL));
+    asyncio_future_add_done_callback(asyncio_task_future(task), &test->callbacks[0], look_at_future,
+                                     NULL);
+    asyncio_task_unref(task);
+    TRY(settle());
+    CHECK_TRACE("called");
+    return 0;
+}
+
+/* Nobody holds it any more, but the callback, which counts as having taken the failure. */
+TEST(TSK_27_the_task_lasts_until_its_callbacks_have_run)
+{
+    struct observed test = { .ended_in = 0 };
+
+    RUN(end_without_holder, &test);
+}
+
+/* ---- factories ---- */
+
+static struct {
+    asyncio_task_options options;
+    char name[16];
+    int calls;
+} made;
+
+static int note_options(asyncio_loop *loop, asyncio_task **task, asyncio_coro *fn, void *arg,
+                        const asyncio_task_options *options)
+{
+    made.calls++;
+    made.options = options != NULL ? *options : (asyncio_task_options){ 0 };
+    if (made.options.name != NULL)
+        snprintf(made.name, sizeof made.name, "%s", made.options.name);
+    return asyncio_task_new(loop, task, fn, arg, options);
+}
+
+static int make_by_factory(void *arg)
+{
+    static char word[] = "copied";
+    asyncio_loop *loop = asyncio_get_running_loop();
+    asyncio_context *context = arg;
+    asyncio_task *task;
+
+    asyncio_loop_set_task_factory(loop, note_options);
+    TRY(hold_with(&task, says, word,
+                  &(asyncio_task_options){
+                      .name = "made",
+                      .context = context,
+                      .eager = ASYNCIO_OFF,
+                      .stack_size = 100000,
+                      .arg_size = sizeof word,
+                  }));
+    asyncio_loop_set_task_factory(loop, NULL);
+    word[0] = 'C';
+    CHECK_INT(made.calls, 1);
+    CHECK_STR(made.name, "made");
+    CHECK(made.options.context == context);
+    CHECK_INT(made.options.eager, ASYNCIO_OFF);
+    CHECK_INT(made.options.stack_size, 100000);
+    CHECK_INT(made.options.arg_size, sizeof word);
+    CHECK_STR(asyncio_task_get_name(task), "made");
+    CHECK(asyncio_task_get_context(task) == context);
+    CHECK_INT(asyncio_await(task), 0);
+    CHECK_TRACE("copied");
+    return 0;
+}
+
+TEST(TSK_28_every_option_reaches_the_factory)
+{
+    asyncio_context *context;
+
+    if (asyncio_context_new(&context) < 0)
+        return;
+    RUN_TASKS(make_by_factory, context);
+    asyncio_context_unref(context);
+}
+
+static int refuse(asyncio_loop *loop, asyncio_task **task, asyncio_coro *fn, void *arg,
+                  const asyncio_task_options *options)
+{
+    (void)loop, (void)task, (void)fn, (void)arg, (void)options;
+    return -EAGAIN;
+}
+
+static int change_factory(void *arg)
+{
+    asyncio_loop *loop = asyncio_get_running_loop();
+    asyncio_task *task = NULL;
+
+    (void)arg;
+    CHECK(asyncio_loop_get_task_factory(loop) == NULL);
+    asyncio_loop_set_task_factory(loop, refuse);
+    CHECK(asyncio_loop_get_task_factory(loop) == refuse);
+    CHECK_INT(asyncio_create_task(&task, SAYS("no"), NULL), -EAGAIN);
+    CHECK_INT(asyncio_loop_create_task(loop, &task, SAYS("no"), NULL), -EAGAIN);
+    CHECK(task == NULL);
+    asyncio_loop_set_task_factory(loop, NULL);
+    CHECK(asyncio_loop_get_task_factory(loop) == NULL);
+    TRY(hold(&task, SAYS("yes")));
+    CHECK_INT(asyncio_await(task), 0);
+    CHECK_TRACE("yes");
+    return 0;
+}
+
+TEST(TSK_29_a_factory_can_be_set_and_taken_back)
+{
+    RUN_TASKS(change_factory, NULL);
+}
+
+/* Also before there is any task, and it stays for the first. */
+TEST(TSK_29_a_factory_of_a_loop_that_has_no_task_yet)
+{
+    asyncio_task *task = NULL;
+    asyncio_loop *loop;
+
+    if (asyncio_new_event_loop(&loop, NULL) < 0)
+        return;
+    CHECK(asyncio_loop_get_task_factory(loop) == NULL);
+    asyncio_loop_set_task_factory(loop, refuse);
+    CHECK_INT(asyncio_loop_create_task(loop, &task, SAYS("no"), NULL), -EAGAIN);
+    CHECK(task == NULL);
+    log_allow("closed while a task was pending"); /* in torture there may be no factory */
+    asyncio_task_unref(task);
+    asyncio_loop_unref(loop);
+}
+
+/* ---- what a task tells ---- */
+
+static const asyncio_contextvar variable = { .name = "variable" };
+
+static int set_variable(void *arg)
+{
+    TRY(asyncio_contextvar_set(&variable, arg, NULL));
+    return asyncio_sleep(0);
+}
+
+static int get_variable(void *arg)
+{
+    CHECK(asyncio_contextvar_get(&variable) == arg);
+    return 5;
+}
+
+static int ask_task(void *arg)
+{
+    static int value;
+    asyncio_task *task;
+
+    (void)arg;
+    TRY(hold(&task, set_variable, &value));
+    CHECK(asyncio_task_get_coro(task).fn == set_variable);
+    CHECK(asyncio_task_get_coro(task).arg == &value);
+    CHECK(asyncio_task_get_loop(task) == asyncio_get_running_loop());
+    TRY(asyncio_await(task));
+    CHECK(asyncio_task_get_coro(task).fn == set_variable);
+    /* Its own context, where the variable is, and not that of who made it. */
+    CHECK(asyncio_contextvar_get(&variable) == NULL);
+    asyncio_context *context = asyncio_task_get_context(task);
+    CHECK(context != NULL && asyncio_context_run(context, get_variable, &value) == 5);
+    CHECK(asyncio_task_get_context(task) == context);
+    return 0;
+}
+
+TEST(TSK_32_the_coroutine_and_the_context_of_a_task)
+{
+    RUN_TASKS(ask_task, NULL);
+}
+
+/* ---- order ---- */
+
+static int descend(int depth)
+{
+    TRY(asyncio_sleep(0));
+    if (depth > 0)
+        TRY(descend(depth - 1));
+    TRY(asyncio_sleep(0.5));
+    return depth;
+}
+
+static int suspend_at_depth(void *arg)
+{
+    return descend(*(const int *)arg);
+}
+
+static int suspend_deeply(void *arg)
+{
+    static int depths[] = { 60, 30 };
+    asyncio_loop *loop = asyncio_get_running_loop();
+    double before = asyncio_loop_time(loop);
+    asyncio_task *deep, *less;
+
+    (void)arg;
+    TRY(hold(&deep, suspend_at_depth, &depths[0]));
+    TRY(hold(&less, suspend_at_depth, &depths[1]));
+    CHECK_INT(asyncio_await(less), 30);
+    CHECK_NEAR(asyncio_loop_time(loop) - before, 15.5, 1e-6);
+    CHECK_INT(asyncio_await(deep), 60);
+    CHECK_NEAR(asyncio_loop_time(loop) - before, 30.5, 1e-6);
+    return 0;
+}
+
+TEST(TSK_34_a_coroutine_suspends_at_any_depth)
+{
+    RUN_TASKS(suspend_deeply, NULL);
+}
+
+static int count_steps(void *arg)
+{
+    for (int i = 0; i < 3; i++) {
+        trace("%s%d", (const char *)arg, i);
+        TRY(asyncio_sleep(0));
+    }
+    return 0;
+}
+
+static int take_turns(void *arg)
+{
+    static const char *const names[] = { "a", "b", "c" };
+
+    (void)arg;
+    for (int i = 0; i < 3; i++)
+        TRY(asyncio_create_task(NULL, count_steps, (void *)(uintptr_t)names[i], NULL));
+    TRY(settle());
+    CHECK_TRACE("a0 b0 c0 a1 b1 c1 a2 b2 c2");
+    return 0;
+}
+
+TEST(TSK_35_tasks_advance_one_step_each)
+{
+    RUN(take_turns, NULL);
+}
+
+static int call_chain(void *arg)
+{
+    static int none;
+    int *depth = arg;
+
+    if ((*depth)-- > 0)
+        return call_chain(depth);
+    return gives(&none);
+}
+
+static int count_iterations(void *arg)
+{
+    static int depth = 20, one = 1;
+    struct ticker *ticker = arg;
+    asyncio_task *task;
+
+    TRY(ticker_start(ticker));
+    TRY(asyncio_sleep(0));
+    int before = ticker->count;
+    CHECK_INT(call_chain(&depth), 0);
+    CHECK_INT(ticker->count, before);
+    TRY(hold(&task, gives, &one));
+    CHECK_INT(asyncio_await(task), 1);
+    CHECK_INT(ticker->count, before + 2);
+    return 0;
+}
+
+TEST(TSK_36_a_call_costs_no_iteration_and_a_task_two)
+{
+    struct ticker ticker = { .count = 0 };
+
+    RUN_TASKS(count_iterations, &ticker);
+}
