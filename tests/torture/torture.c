@@ -24,7 +24,8 @@
 
 enum {
     JOBS = 2,
-    RUN_SECONDS = 5,
+    RUN_MS = 5000,
+    PATIENCE_MS = 300, /* with a subject that may go on for ever */
     MAX_INTERRUPTS = 50,
     MAX_HANGS = 5,     /* then the subject is given up: each costs its whole limit */
     SHOWN_OUTPUTS = 2, /* of a subject, the ends of stderr */
@@ -34,15 +35,16 @@ enum {
 /* What a process tells: how far it came, and its complaint. */
 struct report_slot {
     uint64_t calls, suspensions;
-    bool ended, sigint_may_kill;
+    bool ended, sigint_may_kill, may_go_on;
     char complaint[1000];
 };
 
 struct job {
     pid_t pid; /* 0: free */
     struct fault_plan plan;
-    int64_t deadline_ms;
-    int output; /* a memory file */
+    int64_t started_ms;
+    bool interrupted; /* by us */
+    int output;       /* a memory file */
     struct report_slot *slot;
 };
 
@@ -51,7 +53,7 @@ struct runs {
     int subject;
     struct fault_plan *plans;
     int count;
-    int done, failures, hangs, interrupted;
+    int done, failures, hangs;
 };
 
 static struct job jobs[JOBS];
@@ -74,6 +76,12 @@ void torture_sigint_may_kill(void)
 {
     if (own_slot)
         own_slot->sigint_may_kill = true;
+}
+
+void torture_may_go_on(void)
+{
+    if (own_slot)
+        own_slot->may_go_on = true;
 }
 
 /* False, and a complaint in the slot, if the subject left anything behind. */
@@ -133,7 +141,8 @@ static void start(const struct runs *runs, struct job *job, const struct fault_p
                   const sigset_t *mask)
 {
     job->plan = *plan;
-    job->deadline_ms = now_ms() + (int64_t)RUN_SECONDS * 1000 * test_slowness();
+    job->started_ms = now_ms();
+    job->interrupted = false;
     memset(job->slot, 0, sizeof *job->slot);
     if (ftruncate(job->output, 0) < 0 || lseek(job->output, 0, SEEK_SET) < 0)
         abort();
@@ -211,10 +220,8 @@ static void judge(struct runs *runs, const struct job *job, int status)
             snprintf(what, sizeof what, "exit status %d", WEXITSTATUS(status));
     } else {
         if (WTERMSIG(status) == SIGINT &&
-            (job->plan.interrupt_suspension > 0 || job->slot->sigint_may_kill)) {
-            runs->interrupted++;
+            (job->plan.interrupt_suspension > 0 || job->slot->sigint_may_kill || job->interrupted))
             return;
-        }
         snprintf(what, sizeof what, "%s%s", strsignal(WTERMSIG(status)),
                  job->slot->ended ? " after its end" : "");
     }
@@ -223,9 +230,14 @@ static void judge(struct runs *runs, const struct job *job, int status)
 
 static void kill_if_late(struct runs *runs, struct job *job)
 {
+    int64_t ms = (now_ms() - job->started_ms) / test_slowness();
     int status;
 
-    if (now_ms() < job->deadline_ms)
+    if (job->slot->may_go_on && !job->interrupted && ms >= PATIENCE_MS) {
+        job->interrupted = true;
+        kill(job->pid, SIGINT);
+    }
+    if (ms < RUN_MS)
         return;
     kill(-job->pid, SIGKILL);
     waitpid(job->pid, &status, 0);
@@ -358,11 +370,11 @@ static int torture_subject(const struct torture *torture, int subject, int *fail
     work_off(&first);
     *failures += first.failures;
     if (torture->skipped(subject)) {
-        printf("%-50s skipped: %s\n", name, torture->skipped(subject));
+        printf("%-60s skipped: %s\n", name, torture->skipped(subject));
         return 0;
     }
     if (first.failures > 0) {
-        printf("%-50s fails without any fault\n", name);
+        printf("%-60s fails without any fault\n", name);
         return 1;
     }
     struct runs runs = { .torture = torture, .subject = subject };
@@ -371,7 +383,7 @@ static int torture_subject(const struct torture *torture, int subject, int *fail
     work_off(&runs);
     if (runs.failures > SHOWN_FAILURES)
         printf("    ... and %d more\n", runs.failures - SHOWN_FAILURES);
-    printf("%-50s %5llu calls %5llu suspensions %5d runs %3d failures%s\n", name,
+    printf("%-60s %5llu calls %5llu suspensions %5d runs %3d failures%s\n", name,
            (unsigned long long)counted.calls, (unsigned long long)counted.suspensions,
            runs.done + 1, runs.failures, runs.hangs == MAX_HANGS ? ", given up" : "");
     free(runs.plans);
@@ -425,6 +437,10 @@ void torture_interrupt_at(uint64_t suspension)
 }
 
 void torture_sigint_may_kill(void)
+{
+}
+
+void torture_may_go_on(void)
 {
 }
 

@@ -31,8 +31,10 @@ bool torture_one(const struct torture *torture, int subject, const struct fault_
 
 /* For subjects, at their beginning; nothing outside torture.  The first: unless the plan has SIGINT
  * come elsewhere, it comes at this suspension.  The second: dying of SIGINT is fine in every run,
- * as it always is where the plan says when it comes. */
+ * as it always is where the plan says when it comes.  The third: with one of its tasks cancelled it
+ * may rightly go on for ever; after a while it gets SIGINT, and must end by it. */
 void torture_interrupt_at(uint64_t suspension);
 void torture_sigint_may_kill(void);
+void torture_may_go_on(void);
 
 #endif
