@@ -202,7 +202,8 @@ void queue_storage_destroy(asyncio_queue *queue)
 {
     queue_storage_drop(queue);
     queue->head_ = 0;
-    memory_free(queue->order_of_arrival_); /* there may be numbers without items: see grow */
+    /* Also without items: those of a first growth that failed half-way. */
+    memory_free(queue->order_of_arrival_);
     queue->order_of_arrival_ = NULL;
     if ((queue->state_ & QUEUE_OWNS_ITEMS) == 0)
         return;

@@ -9,10 +9,11 @@
 
 static const struct wait_type waits_for_semaphore = WAITER_TYPE("waits for a semaphore");
 
+/* Also while somebody waits who is alive.  If the value is positive, that somebody queued behind
+ * one who was handed a slot and has not run, and who will let him in. */
 static bool is_locked(const asyncio_semaphore *semaphore)
 {
-    return semaphore->value_ <= 0 || semaphore->handed_ > 0 ||
-           waiters_any_left(&semaphore->waiters_);
+    return semaphore->value_ <= 0 || semaphore->handed_ > 0;
 }
 
 /* Hands one slot of the value to the first who waits; false: nobody does. */

@@ -281,17 +281,18 @@ static int wait_until_ready(void *arg)
 
 static int predicate(asyncio_task_group *group)
 {
-    asyncio_task_set_name(asyncio_current_task(), "m");
     ready = 7;
+    asyncio_task_set_name(asyncio_current_task(), "m");
+    TRY(start_all(group, pass_by, "o"));
     TRY(asyncio_condition_acquire(&condition));
-    TRY(start(group, NULL, wait_until_ready, "a"));
     inside = 1;
     int r = asyncio_condition_wait_for(&condition, is_ready, NULL);
+    asyncio_condition_release(&condition);
+    TRY(r);
     CHECK_INT(r, 7);
     CHECK_TRACE("m?"); /* or else it has suspended */
     ready = 0;
-    asyncio_condition_release(&condition);
-    TRY(r);
+    TRY(start_all(group, wait_until_ready, "a"));
     TRY(turns(1));
     for (int value = 0; value <= 5; value += 5) {
         ready = value;
@@ -300,7 +301,7 @@ static int predicate(asyncio_task_group *group)
         asyncio_condition_release(&condition);
         TRY(turns(1));
     }
-    CHECK_TRACE("m? a? a? a? 5");
+    CHECK_TRACE("m? o a? a? a? 5");
     return 0;
 }
 
@@ -409,14 +410,26 @@ static int wait_here(void *arg)
     return together(&(struct together){ gives_up_the_lock });
 }
 
-static int wait_elsewhere(void *arg)
+static int enter_once(void *arg)
 {
     (void)arg;
     TRY(enter());
-    CHECK_INT(asyncio_condition_wait(&condition), ASYNCIO_EWRONGLOOP);
-    CHECK(asyncio_condition_locked(&condition)); /* it was not given up */
+    trace("%s", me());
     leave();
     return 0;
+}
+
+static int wait_elsewhere(asyncio_task_group *group)
+{
+    TRY(enter());
+    int r = start(group, NULL, enter_once, "b");
+    if (r == 0)
+        r = turns(1); /* b waits for the lock */
+    CHECK_INT(asyncio_condition_wait(&condition), ASYNCIO_EWRONGLOOP);
+    CHECK(asyncio_condition_locked(&condition));
+    CHECK_TRACE("a"); /* the lock was not given up */
+    leave();
+    return r;
 }
 
 /* LCK-09, for a condition. */
@@ -426,7 +439,7 @@ TEST(condition_belongs_to_the_loop_where_somebody_waited_first)
 
     RUN(wait_here, &loop);
     if (loop != NULL)
-        RUN(wait_elsewhere, NULL);
+        RUN_TOGETHER(wait_elsewhere);
     asyncio_loop_unref(loop);
     CHECK_INT(asyncio_condition_wait(&condition), ASYNCIO_ENOTASK);
     CHECK_INT(asyncio_condition_wait_for(&condition, is_ready, NULL), ASYNCIO_ENOTASK);

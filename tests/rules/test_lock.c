@@ -23,7 +23,7 @@ static int use(void *arg)
 
 static int takes_free(asyncio_task_group *group)
 {
-    TRY(start(group, NULL, use, "a"));
+    TRY(start(group, NULL, pass_by, "other"));
     TRY(asyncio_lock_acquire(&lock));
     CHECK_TRACE(""); /* or else it has suspended */
     CHECK(asyncio_lock_locked(&lock));
@@ -246,13 +246,6 @@ static int cancel_stays_pending(asyncio_task_group *group)
 TEST(CAN_30_a_free_lock_delivers_no_cancellation)
 {
     RUN_TOGETHER(cancel_stays_pending);
-}
-
-static int pass_by(void *arg)
-{
-    (void)arg;
-    trace("%s", me());
-    return 0;
 }
 
 static int long_run(asyncio_task_group *group)

@@ -43,14 +43,13 @@ static int no_wait(asyncio_task_group *group)
 {
     int item = 0;
 
-    TRY(start_all(group, get, "a"));
+    TRY(start_all(group, pass_by, "a"));
     for (int i = 1; i <= 20; i++) {
         TRY(asyncio_queue_put(&queue, &i));
         TRY(asyncio_queue_get(&queue, &item));
         CHECK_INT(item, i);
     }
     CHECK_TRACE(""); /* or else it has suspended */
-    TRY(put(21));
     return 0;
 }
 
@@ -122,6 +121,32 @@ TEST(QUE_06_an_item_stays_in_the_queue_until_the_getter_runs)
     RUN_TOGETHER(stolen);
 }
 
+static int room_stolen(asyncio_task_group *group)
+{
+    int item = 0;
+
+    TRY(put(8));
+    TRY(put(9));
+    TRY(start_all(group, put_own, "123"));
+    TRY(turns(1));
+    TRY(asyncio_queue_get_nowait(&queue, &item)); /* wakes 1, only */
+    TRY(put(7));
+    TRY(turns(1)); /* 1 finds it full, and waits again, behind the others */
+    CHECK_TRACE("");
+    for (int i = 0; i < 3; i++) {
+        TRY(asyncio_queue_get_nowait(&queue, &item));
+        TRY(turns(1));
+    }
+    CHECK_TRACE("2:2 3:3 1:1");
+    return 0;
+}
+
+/* QUE-06, for putters. */
+TEST(queue_place_is_free_until_the_putter_runs)
+{
+    RUN_TOGETHER(room_stolen);
+}
+
 static int getter_cancelled(asyncio_task_group *group)
 {
     asyncio_task *a;
@@ -170,6 +195,29 @@ static int putter_cancelled(asyncio_task_group *group)
 TEST(QUE_08_a_putter_cancelled_after_its_wake_up_passes_it_on)
 {
     RUN_TOGETHER(putter_cancelled);
+}
+
+static int getter_leaves(asyncio_task_group *group)
+{
+    asyncio_task *b;
+
+    TRY(start_all(group, get, "a"));
+    TRY(start(group, &b, get, "b"));
+    TRY(start_all(group, get, "cd"));
+    TRY(turns(1));
+    asyncio_task_cancel(b); /* was not woken, so it has nothing to pass on */
+    TRY(put(1));
+    TRY(turns(2));
+    TRY(put(2));
+    TRY(put(3));
+    TRY(turns(1));
+    CHECK_TRACE("b:ECANCELED a:1 c:2 d:3");
+    return 0;
+}
+
+TEST(QUE_09_a_cancelled_getter_leaves_the_others_in_order)
+{
+    RUN_TOGETHER(getter_leaves);
 }
 
 static int cancelled_while_waiting(asyncio_task_group *group)
@@ -247,16 +295,12 @@ TEST(QUE_11_task_done_more_often_than_put_is_an_error)
 
 static int nothing_to_join(asyncio_task_group *group)
 {
-    TRY(start_all(group, get, "a"));
+    TRY(start_all(group, pass_by, "a"));
     TRY(asyncio_queue_join(&queue));
-    CHECK_TRACE("");
-    CHECK(!asyncio_queue_full(&queue));
-    TRY(turns(1));
     TRY(put(1));
-    TRY(turns(1));
-    CHECK_TRACE("a:1");
     CHECK_INT(task_done(), 0);
     TRY(asyncio_queue_join(&queue));
+    CHECK_TRACE("");
     return 0;
 }
 

@@ -29,7 +29,7 @@ static int take(void *arg)
 static int takes_free(asyncio_task_group *group)
 {
     init(2);
-    TRY(start(group, NULL, take, "a"));
+    TRY(start(group, NULL, pass_by, "other"));
     TRY(asyncio_semaphore_acquire(&semaphore));
     CHECK(!asyncio_semaphore_locked(&semaphore));
     TRY(asyncio_semaphore_acquire(&semaphore));
@@ -165,6 +165,36 @@ static int cancelled_before(asyncio_task_group *group)
     TRY(turns(1));
     CHECK_TRACE("a:ECANCELED b");
     return 0;
+}
+
+static asyncio_task_group *shared_group;
+
+/* Runs when b and c wait, although the value is 1, behind a, who has not run yet. */
+static int release_once_more(void *arg)
+{
+    (void)arg;
+    release(); /* for b; c is let in by a */
+    return start(shared_group, NULL, pass_by, "other");
+}
+
+static int one_at_a_time(asyncio_task_group *group)
+{
+    init(0);
+    shared_group = group;
+    TRY(start_all(group, take, "a"));
+    TRY(turns(1));
+    TRY(start_all(group, take, "bc"));
+    TRY(start_all(group, release_once_more, "r"));
+    release();
+    release();
+    TRY(turns(3));
+    CHECK_TRACE("a b other c");
+    return 0;
+}
+
+TEST(SEM_05_a_release_wakes_one)
+{
+    RUN_TOGETHER(one_at_a_time);
 }
 
 TEST(SEM_05_a_release_passes_over_the_cancelled)

@@ -58,6 +58,14 @@ static inline const char *me(void)
     return asyncio_task_get_name(asyncio_current_task());
 }
 
+/* Traces its name, once it has a turn. */
+static inline int pass_by(void *arg)
+{
+    (void)arg;
+    trace("%s", me());
+    return 0;
+}
+
 /* Lets the others run, `n` times. */
 static inline int turns(int n)
 {
