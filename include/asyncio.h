@@ -479,7 +479,8 @@ enum asyncio_queue_order { ASYNCIO_FIFO, ASYNCIO_LIFO, ASYNCIO_PRIORITY };
 
 /* A queue that allocates as it grows, up to `maxsize` items, 0: without limit.  With
  * ASYNCIO_PRIORITY, for which alone `compare` is, the lowest comes first, and equals in order of
- * arrival.  It needs _destroy, which an array's does not. */
+ * arrival.  It needs _destroy, which an array's does not.  All-zeros is a FIFO queue without limit,
+ * of items of the size of the first. */
 void asyncio_queue_init(asyncio_queue *queue, size_t item_size, size_t maxsize,
                         enum asyncio_queue_order order, asyncio_compare *compare);
 void asyncio_queue_destroy(asyncio_queue *queue);
