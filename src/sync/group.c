@@ -13,8 +13,8 @@
  *        |                                                 |
  *        +------- _exit: EXITING, waits until `running` is empty ------> nothing is owned any more
  *
- * A task made by create_task keeps a reference, in `kept` once it has ended, so that its handle is
- * good until _exit returns; for one made by spawn the loop's own reference is enough.
+ * A task made by create_task is kept when it has ended, by a reference and in `kept`, so that its
+ * handle is good until _exit returns.  Of those made by spawn nothing is left.
  */
 #include "sync/several.h"
 
@@ -93,19 +93,14 @@ static void take_end(asyncio_task_group *group, asyncio_task *task)
         fail(group, r, task->fn, lasting_arg(task));
 }
 
+/* `ended.arg_` tells whether there is a reference from the start: see adopt(). */
 static int spawned_ended(void *arg)
 {
     asyncio_task *task = arg;
 
     take_end(task->owner, task);
-    return 0;
-}
-
-/* An eager one that had ended before it could be watched. */
-static int held_ended(void *arg)
-{
-    spawned_ended(arg);
-    asyncio_task_unref(arg);
+    if (task->ended.arg_ != NULL)
+        asyncio_task_unref(task);
     return 0;
 }
 
@@ -115,6 +110,8 @@ static int kept_ended(void *arg)
     asyncio_task_group *group = task->owner;
 
     take_end(group, task);
+    if (task->ended.arg_ == NULL)
+        asyncio_task_ref(task);
     list_push_back(&group->kept_, &task->sibling);
     return 0;
 }
@@ -138,12 +135,20 @@ static int create(asyncio_task_group *group, asyncio_task **task, asyncio_coro *
     return task_create(group->scope_.task_->scheduler->loop, task, fn, arg, options);
 }
 
+/* Takes the reference that creating gave.  A task that runs lasts until `ended` by itself, so that
+ * a loop that is closed with the group pending frees it; one that has ended eagerly does not. */
 static void adopt(asyncio_task_group *group, asyncio_task *task, asyncio_callback *ended)
 {
+    bool done = task_done(task);
+
     list_push_back(&group->running_, &task->sibling);
+    task->ended.arg_ = done ? task : NULL;
     child_watch(task, ended, group);
+    if (done)
+        return;
+    asyncio_task_unref(task);
     /* While it started eagerly, it may have aborted the group, which did not know it yet. */
-    if ((group->state_ & ABORTING) != 0 && !task_done(task))
+    if ((group->state_ & ABORTING) != 0)
         asyncio_task_cancel(task);
 }
 
@@ -160,12 +165,7 @@ static int spawn(asyncio_task_group *group, asyncio_coro *fn, void *arg, size_t 
         fail(group, r, fn, arg_size > 0 ? NULL : arg);
         return r;
     }
-    if (task_done(task)) {
-        adopt(group, task, held_ended);
-    } else {
-        adopt(group, task, spawned_ended);
-        asyncio_task_unref(task);
-    }
+    adopt(group, task, spawned_ended);
     return 0;
 }
 

@@ -38,6 +38,9 @@ static inline int wanted(int r, int expected)
         TRY(wanted(want_, (expected)));                                                            \
     } while (0)
 
+/* A string as the argument of a coroutine. */
+#define TEXT(literal) ((void *)(uintptr_t)(literal))
+
 /* For traces: "ok", or the name of the error. */
 static inline const char *named(int r)
 {
