@@ -12,6 +12,7 @@
 
 #include "ground/log.h"
 #include "ground/memory.h"
+#include "loop/origin.h"
 
 /* Process-wide, never reused. */
 static atomic_uint_fast64_t names_made;
@@ -41,27 +42,39 @@ static char *lay_out(const struct stack *stack, asyncio_task **task, void **arg,
     return (char *)top;
 }
 
+/* Member by member: clearing all at once costs half of what making a task does.  `fiber` and
+ * `sibling` are initialized by who uses them. */
 static void init(asyncio_task *task, struct scheduler *scheduler, const struct stack *stack,
                  const asyncio_task_options *options)
 {
-    /* What follows `sibling` is initialized by who uses it. */
-    memset(task, 0, offsetof(asyncio_task, sibling));
-    memset(&task->ended, 0, sizeof task->ended);
-    task->owner = NULL;
-    task->name[0] = '\0';
-    task->stack = *stack;
+    struct asyncio_loop *loop = scheduler->loop;
+
+    task->resume = (asyncio_handle){ .fn_ = task_resume, .arg_ = task };
+    task->future = (asyncio_future){
+        .waiters_ = { .loop_ = loop },
+        .cancel_ = cancel_as_future,
+        .state_ = FUTURE_TASK,
+        .made_at_ = loop->debug ? origin_record() : 0,
+    };
+    task->waiting = NULL;
     task->scheduler = scheduler;
-    task->loop = scheduler->loop;
-    task->references = 1;
-    task->budget = TASK_BUDGET;
-    task->number = ++scheduler->made;
-    task->resume.fn_ = task_resume;
-    task->resume.arg_ = task;
-    task->future.state_ = FUTURE_TASK;
-    task->future.cancel_ = cancel_as_future;
-    asyncio_ignore(future_bind(&task->future, scheduler->loop));
+    task->loop = loop;
+    task->return_to = NULL;
     context_slot_init(&task->context, options->context,
                       options->context == NULL ? context_capture() : NULL);
+    task->scopes = NULL;
+    task->references = 1;
+    task->cancelling = 0;
+    task->must_cancel = task->started = false;
+    task->budget = TASK_BUDGET;
+    task->dropped = 0;
+    task->number = ++scheduler->made;
+    task->name_number = 0;
+    task->detail = NULL;
+    task->stack = *stack;
+    task->ended.handle = (asyncio_handle){ 0 };
+    task->owner = NULL;
+    task->name[0] = '\0';
     if (options->name != NULL)
         asyncio_task_set_name(task, options->name);
     else
