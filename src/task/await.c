@@ -14,11 +14,27 @@
 struct future_wait {
     struct wait wait;
     asyncio_future *future;
+    bool asked; /* to end, by a cancellation */
 };
 
 static bool cancel_future(struct wait *wait, const char *reason)
 {
-    return asyncio_future_cancel_with(CONTAINER_OF(wait, struct future_wait, wait)->future, reason);
+    struct future_wait *waiting = CONTAINER_OF(wait, struct future_wait, wait);
+
+    if (!asyncio_future_cancel_with(waiting->future, reason))
+        return false;
+    waiting->asked = true;
+    return true;
+}
+
+/* What becomes of the requests that came in a wait for an operation.  Its -ECANCELED answers all of
+ * them; if it was too late to undo it, who asked is answered by the next wait. */
+static void settle_requests(asyncio_task *self, bool asked, int result)
+{
+    if (result == -ECANCELED)
+        self->must_cancel = false;
+    else if (asked && self->cancelling > 0)
+        self->must_cancel = true;
 }
 
 int await_future(asyncio_future *future, const struct wait_type *type)
@@ -32,9 +48,12 @@ int await_future(asyncio_future *future, const struct wait_type *type)
         r = -EDEADLK;
     if (r < 0)
         return r;
-    struct future_wait wait = { { type, future }, future };
+    struct future_wait waiting = { { type, future }, future, false };
     future_watch(future, &self->resume);
-    return task_park(&wait.wait);
+    r = task_park(&waiting.wait);
+    if (type->keeps_cancel && type->cancel != NULL)
+        settle_requests(self, waiting.asked, future->result_);
+    return r;
 }
 
 /* Its end, which is there now or later, and not its result. */
@@ -51,11 +70,17 @@ static int wait_for_end(asyncio_future *future, const struct wait_type *type)
     return 0;
 }
 
-/* Who ends because of a cancellation passes its reason on. */
+/* A cancellation that comes out of a future has the reason of that one, unless it is the answer to
+ * a request, which had its own. */
 static void inherit_reason(const asyncio_future *future)
 {
-    if (future->result_ == -ECANCELED && task_current->future.reason_ == NULL)
-        task_current->future.reason_ = future->reason_;
+    asyncio_task *self = task_current;
+    bool operation = (future->state_ & FUTURE_OPERATION) != 0;
+
+    if (future->result_ != -ECANCELED || self->must_cancel)
+        return;
+    if (!operation || self->future.reason_ == NULL)
+        self->future.reason_ = future->reason_;
 }
 
 static const struct wait_type *wait_type_of(const asyncio_future *future)
@@ -78,7 +103,8 @@ int asyncio_future_await(asyncio_future *future)
     if (r < 0 && !(r == -ECANCELED && future_done(future)))
         return r;
     int result = future_take(future);
-    inherit_reason(future);
+    if (r == 0)
+        inherit_reason(future);
     return r < 0 ? r : result;
 }
 
@@ -149,8 +175,6 @@ int await_op(asyncio_op *op)
     op->done = op_done;
     op_submit(op);
     asyncio_ignore(task_park(&waiting.wait));
-    /* It was too late to undo it: who asked is answered by the next wait. */
-    if (waiting.asked && waiting.result != -ECANCELED && self->cancelling > 0)
-        self->must_cancel = true;
+    settle_requests(self, waiting.asked, waiting.result);
     return waiting.result;
 }
