@@ -86,8 +86,8 @@ static int conclude(const struct gather *gather, int r)
 {
     if (r < 0 || gather->results != NULL)
         return r;
-    if (gather->first == -ECANCELED && task_current->future.reason_ == NULL)
-        task_current->future.reason_ = gather->reason;
+    if (gather->first == -ECANCELED)
+        reason_out_of(gather->reason);
     return gather->first;
 }
 
@@ -107,7 +107,7 @@ static int call_ended(void *arg)
 static int start(struct gather *gather, const asyncio_call *call, size_t place)
 {
     asyncio_task *task;
-    int r = task_create(task_current->scheduler->loop, &task, call->fn, call->arg, NULL);
+    int r = task_create(task_current->loop, &task, call->fn, call->arg, NULL);
 
     if (r < 0)
         return r;
@@ -179,7 +179,7 @@ int asyncio_gather_futures(asyncio_future *const *futures, size_t count, int *re
         if (futures[i] == &self->future)
             r = -EDEADLK;
     if (r == 0)
-        r = futures_bind(futures, count, self->scheduler->loop);
+        r = futures_bind(futures, count, self->loop);
     if (r == 0)
         r = members_make(&members, count);
     if (r < 0)

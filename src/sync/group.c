@@ -132,7 +132,7 @@ static int admits(const asyncio_task_group *group)
 static int create(asyncio_task_group *group, asyncio_task **task, asyncio_coro *fn, void *arg,
                   const asyncio_task_options *options)
 {
-    return task_create(group->scope_.task_->scheduler->loop, task, fn, arg, options);
+    return task_create(group->scope_.task_->loop, task, fn, arg, options);
 }
 
 /* Takes the reference that creating gave.  A task that runs lasts until `ended` by itself, so that

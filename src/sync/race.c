@@ -115,7 +115,7 @@ static int runner_ended(void *arg)
 static int start_runner(struct race *race)
 {
     asyncio_task *task;
-    int r = task_create(task_current->scheduler->loop, &task, run, race,
+    int r = task_create(task_current->loop, &task, run, race,
                         &(asyncio_task_options){ .eager = ASYNCIO_OFF });
 
     if (r < 0)

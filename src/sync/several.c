@@ -91,7 +91,7 @@ void child_watch(asyncio_task *task, asyncio_callback *fn, void *owner)
     task->ended.handle.fn_ = fn;
     task->ended.handle.arg_ = task;
     if (task_done(task))
-        loop_ready(task->scheduler->loop, &task->ended.handle);
+        loop_ready(task->loop, &task->ended.handle);
     else
         future_watch(&task->future, &task->ended.handle);
 }

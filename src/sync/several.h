@@ -73,6 +73,14 @@ bool children_cancel(struct asyncio_link_ *siblings, const char *reason);
 
 /* ---- waiting ---- */
 
+/* For a -ECANCELED that comes out of what was waited for and answers no request: it has the reason
+ * of that, and not one of long ago. */
+static inline void reason_out_of(const char *reason)
+{
+    if (!task_current->must_cancel)
+        task_current->future.reason_ = reason;
+}
+
 /* waiter_wait() where no other task waits. */
 int waiter_wait_alone(struct waiter *waiter, const struct wait_type *type, const void *object);
 

@@ -52,7 +52,11 @@ static int wait_shielded(struct shield *shield, asyncio_future *future, struct o
         return r;
     }
     onlooker_free(onlooker);
-    return r < 0 ? r : shield->result;
+    if (r < 0)
+        return r;
+    if (shield->result == -ECANCELED)
+        reason_out_of(NULL); /* as in asyncio, the inner one's stays inside */
+    return shield->result;
 }
 
 int asyncio_shield(asyncio_future *future)
@@ -67,7 +71,7 @@ int asyncio_shield(asyncio_future *future)
         task_spend(self, 1);
         return future_take(future);
     }
-    r = future == &self->future ? -EDEADLK : future_bind(future, self->scheduler->loop);
+    r = future == &self->future ? -EDEADLK : future_bind(future, self->loop);
     if (r < 0)
         return r;
     struct onlooker *onlooker = onlooker_new();

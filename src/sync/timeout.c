@@ -43,7 +43,7 @@ static asyncio_loop *open(asyncio_timeout *timeout)
     if (timeout->scope_.error_ < 0)
         return NULL;
     timeout->state_ = ACTIVE;
-    return timeout->scope_.task_->scheduler->loop;
+    return timeout->scope_.task_->loop;
 }
 
 static void fail(asyncio_timeout *timeout, asyncio_loop *loop, int error)
@@ -123,7 +123,7 @@ int asyncio_timeout_reschedule(asyncio_timeout *timeout, double when)
         return timeout->scope_.error_;
     if (isnan(when))
         return -EINVAL;
-    asyncio_loop *loop = timeout->scope_.task_->scheduler->loop;
+    asyncio_loop *loop = timeout->scope_.task_->loop;
     asyncio_timer_cancel(&timeout->timer_);
     int r = start_at(timeout, loop, when);
     if (r < 0 && soon)

@@ -76,7 +76,7 @@ int asyncio_wait(asyncio_future *const *futures, size_t count, double timeout,
         return r;
     if (count == 0 || isnan(timeout) || (unsigned)when > ASYNCIO_FIRST_EXCEPTION)
         return -EINVAL;
-    r = futures_bind(futures, count, self->scheduler->loop);
+    r = futures_bind(futures, count, self->loop);
     if (r == 0)
         r = members_make(&waiting.members, count);
     if (r < 0)
@@ -85,7 +85,7 @@ int asyncio_wait(asyncio_future *const *futures, size_t count, double timeout,
     waiting.when = when;
     waiting.left = waiting.members.count =
         members_watch(waiting.members.list, futures, count, member_ended, &waiting);
-    r = wait_for_members(&waiting, self->scheduler->loop, timeout);
+    r = wait_for_members(&waiting, self->loop, timeout);
     members_free(&waiting.members);
     return r;
 }

@@ -74,6 +74,6 @@ int asyncio_wait_for_future(asyncio_future *future, double seconds)
         task_spend(self, 1);
         return future_take(future);
     }
-    r = future == &self->future ? -EDEADLK : future_bind(future, self->scheduler->loop);
+    r = future == &self->future ? -EDEADLK : future_bind(future, self->loop);
     return r < 0 ? r : cancel_and_wait(future);
 }

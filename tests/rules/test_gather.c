@@ -344,7 +344,18 @@ TEST_TASK(gather_hands_reasons_on)
     TRY(settle());
     asyncio_task_cancel_with(gatherer, "of the gather");
     TRY(settle());
-    CHECK_STR(asyncio_task_cancel_reason(task), "of the gather");
+    const char *reason = asyncio_task_cancel_reason(task);
+    CHECK_STR(reason != NULL ? reason : "", "of the gather");
+
+    /* One of long ago does not come up again. */
+    static asyncio_future cancelled;
+    asyncio_future *pointer = &cancelled;
+    asyncio_task_cancel_with(asyncio_current_task(), "of long ago");
+    WANT(asyncio_sleep(1), -ECANCELED);
+    asyncio_task_uncancel(asyncio_current_task());
+    asyncio_future_cancel(&cancelled);
+    WANT(asyncio_gather_futures(&pointer, 1, NULL), -ECANCELED);
+    CHECK(asyncio_task_cancel_reason(asyncio_current_task()) == NULL);
     return 0;
 }
 
