@@ -106,6 +106,16 @@ static int send_or_queue(struct asyncio_stream *stream, const asyncio_bytes *par
 
 /* ---- write ---- */
 
+/* Whether a newcomer has to queue; who was cancelled does not count, though it is still there. */
+static bool has_queue(const struct asyncio_stream *stream)
+{
+    const struct waiter *waiter = waiters_first(&stream->writers);
+
+    while (waiter != NULL && waiter->state == WAITER_CANCELLED)
+        waiter = waiter_next(waiter);
+    return stream->paused || waiter != NULL;
+}
+
 static int check_writable(const struct asyncio_stream *stream)
 {
     if (stream->error < 0)
@@ -143,7 +153,7 @@ static int write_parts(struct asyncio_stream *stream, const asyncio_bytes *parts
         r = check_writable(stream);
     if (r < 0 || size == 0)
         return r;
-    if (stream->paused || waiters_any_left(&stream->writers))
+    if (has_queue(stream))
         return write_in_turn(stream, parts, count, size);
     r = send_or_queue(stream, parts, count, size);
     task_spend(task, TASK_BUDGET_IO);

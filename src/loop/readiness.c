@@ -58,7 +58,8 @@ static struct asyncio_link_ *queue_of(struct readiness_fd *entry, const asyncio_
     return is_reader(op) ? &entry->readers : &entry->writers;
 }
 
-/* Moved less than it could have: the socket is empty, or full, now.  Unless a torture run made it. */
+/* Moved less than it could have: the socket is empty, or full, now.  Torture's short transfers are
+ * no such sign. */
 static bool is_short(const asyncio_op *op, int r)
 {
     bool moves = op->private_.kind_ == OP_RECV || op->private_.kind_ == OP_SEND;
