@@ -9,7 +9,7 @@ set -eu
 
 # "a|b": either will do.
 needed='gcc g++ libc6-dev make cmake ninja-build pkg-config|pkgconf check python3'
-extra='clang clang-format clang-tidy libclang-rt-14-dev llvm gcovr valgrind libuv1-dev libst-dev'
+extra='clang clang-format clang-tidy libclang-rt-14-dev llvm gcovr valgrind libuv1-dev libst-dev libev-dev strace'
 
 case ${1-} in
     '') wanted=$needed ;;

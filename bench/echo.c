@@ -1,0 +1,48 @@
+/* echo.c - an echo server on streams.  It says its port, and ends when its last client has gone. */
+#include <asyncio.h>
+
+#include "bench.h"
+
+struct echo {
+    size_t clients;
+    asyncio_event over;
+};
+
+static int echo(asyncio_stream *stream, void *arg)
+{
+    struct echo *all = arg;
+    char data[16 * 1024];
+    int n, r = 0;
+
+    all->clients++;
+    while (r >= 0 && (n = asyncio_stream_read(stream, data, sizeof data)) > 0)
+        r = asyncio_stream_write(stream, data, (size_t)n);
+    if (--all->clients == 0)
+        asyncio_event_set(&all->over);
+    return r < 0 ? r : n;
+}
+
+static int serve(void *arg)
+{
+    asyncio_server_options options = { .host = "127.0.0.1", .backlog = 1024 };
+    asyncio_server *server;
+    struct echo *all = arg;
+
+    int r = asyncio_start_server(&server, echo, all, &options);
+    if (r < 0)
+        return r;
+    printf("port %u\n", asyncio_server_port(server));
+    fflush(stdout);
+    r = asyncio_event_wait(&all->over);
+    asyncio_server_free(server);
+    return r;
+}
+
+int main(void)
+{
+    struct echo all = { 0 };
+
+    int r = asyncio_run(serve, &all);
+    bench_require(r == 0, asyncio_strerror(r));
+    return 0;
+}
