@@ -85,7 +85,9 @@ void task_run_eagerly(asyncio_task *task)
     struct scheduler *scheduler = task->scheduler;
     struct context_slot *outer = context_current;
     asyncio_task *creator = task_current;
-    struct fiber *here = creator != NULL ? &creator->fiber : &scheduler->fiber;
+    struct fiber *here = creator != NULL           ? &creator->fiber
+                         : scheduler->lent != NULL ? scheduler->lent
+                                                   : &scheduler->fiber;
 
     task->return_to = here;
     make_current(task);

@@ -240,14 +240,21 @@ static void report_untaken(asyncio_task *task)
 {
     struct context_slot *outer = context_current;
     asyncio_task *running = task_current;
+    struct fiber *lent = NULL;
 
     if ((task->future.state_ & FUTURE_UNTAKEN) == 0)
         return;
     /* The handler runs in the context of what failed, and is no task that could suspend. */
     context_current = &task->context;
     task_current = NULL;
+    if (running != NULL) {
+        lent = running->scheduler->lent;
+        running->scheduler->lent = &running->fiber;
+    }
     future_report_untaken(&task->future, task->scheduler->loop,
                           "the failure of a task was never taken", task);
+    if (running != NULL)
+        running->scheduler->lent = lent;
     context_current = outer;
     task_current = running;
 }

@@ -71,6 +71,7 @@ extern _Thread_local struct asyncio_task *task_current __attribute__((tls_model(
 
 struct scheduler {
     struct fiber fiber;   /* that runs the loop */
+    struct fiber *lent;   /* of the task on whose stack an exception handler runs, or NULL */
     asyncio_task *zombie; /* has ended; its stack is free once we are off it */
     struct asyncio_loop *loop;
     struct asyncio_link_ tasks; /* all that have not ended */
