@@ -46,7 +46,10 @@ typedef struct asyncio_timer {
 typedef struct asyncio_future {
     struct asyncio_waiters_ waiters_;
     bool (*cancel_)(struct asyncio_future *future, const char *reason);
-    const char *reason_;
+    union {
+        const char *reason_;
+        void *owner_; /* an operation's that is not done */
+    };
     int result_;
     unsigned state_;
     unsigned made_at_;

@@ -50,6 +50,23 @@ void future_complete(asyncio_future *future, int result)
         onlooker_tell(future);
 }
 
+void future_begin(asyncio_future *future, struct asyncio_loop *loop,
+                  bool (*cancel)(asyncio_future *future, const char *reason), void *owner)
+{
+    asyncio_ignore(future_bind(future, loop)); /* all-zeros before, so it has no other */
+    future->state_ |= FUTURE_OPERATION;
+    future->cancel_ = cancel;
+    future->owner_ = owner;
+}
+
+void future_finish(asyncio_future *future, int result, const char *reason)
+{
+    future->cancel_ = NULL;
+    future->owner_ = NULL;
+    future->reason_ = reason;
+    future_complete(future, result);
+}
+
 int future_take(asyncio_future *future)
 {
     future->state_ &= ~(unsigned)FUTURE_UNTAKEN;
@@ -106,7 +123,10 @@ bool asyncio_future_cancel_with(asyncio_future *future, const char *reason)
 
 const char *asyncio_future_cancel_reason(const asyncio_future *future)
 {
-    return future->reason_;
+    /* Of an operation that is not done there is an owner in its place. */
+    bool has_owner = future->cancel_ != NULL && (future->state_ & FUTURE_OPERATION) != 0;
+
+    return has_owner ? NULL : future->reason_;
 }
 
 bool asyncio_future_done(const asyncio_future *future)

@@ -28,6 +28,12 @@ void future_complete(asyncio_future *future, int result);
 /* The result, which counts as taken from now on; it must be done. */
 int future_take(asyncio_future *future);
 
+/* Makes it an operation that `owner` completes, in this loop, with future_finish(); meanwhile
+ * cancelling it calls `cancel`, which finds the owner in future->owner_. */
+void future_begin(asyncio_future *future, struct asyncio_loop *loop,
+                  bool (*cancel)(asyncio_future *future, const char *reason), void *owner);
+void future_finish(asyncio_future *future, int result, const char *reason);
+
 /* Gives the future its loop, or finds that it has another: ASYNCIO_EWRONGLOOP. */
 int future_bind(asyncio_future *future, struct asyncio_loop *loop);
 

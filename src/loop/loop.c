@@ -74,6 +74,7 @@ static void init(struct asyncio_loop *loop)
     circle_init(&loop->ready);
     circle_init(&loop->batch);
     atomic_init(&loop->references, 1);
+    atomic_init(&loop->keepers, 1);
     atomic_init(&loop->stopping, false);
     atomic_init(&loop->asleep, false);
     loop->wake_fd = -1;
@@ -241,7 +242,18 @@ void asyncio_loop_unref(asyncio_loop *loop)
     if (loop == NULL || atomic_fetch_sub(&loop->references, 1) != 1)
         return;
     asyncio_loop_close(loop);
-    destroy(loop);
+    loop_let_go(loop);
+}
+
+void loop_keep(struct asyncio_loop *loop)
+{
+    atomic_fetch_add(&loop->keepers, 1);
+}
+
+void loop_let_go(struct asyncio_loop *loop)
+{
+    if (atomic_fetch_sub(&loop->keepers, 1) == 1)
+        destroy(loop);
 }
 
 /* ---- which one, and in what state ---- */

@@ -110,7 +110,8 @@ struct asyncio_loop {
     void *hook_arg;
     pthread_t thread; /* while it runs */
     long process;     /* which made it: a fork's child must not use it */
-    atomic_size_t references;
+    atomic_size_t references; /* of users; with the last one it is closed */
+    atomic_size_t keepers;    /* of its memory: the former as one, and what is with other threads */
 };
 
 /* The loop that runs in this thread. */
@@ -223,6 +224,10 @@ int64_t loop_time_ns(const struct asyncio_loop *loop);
 
 /* Wakes a loop that sleeps; any thread. */
 void loop_wake(struct asyncio_loop *loop);
+
+/* Keeps the memory of a loop that may be closed meanwhile; any thread. */
+void loop_keep(struct asyncio_loop *loop);
+void loop_let_go(struct asyncio_loop *loop);
 
 /* 0, or why the loop cannot be used from here: ASYNCIO_ECLOSED, ASYNCIO_EWRONGLOOP. */
 int loop_check(const struct asyncio_loop *loop);

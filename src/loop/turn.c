@@ -87,9 +87,11 @@ static void wait_virtual(struct asyncio_loop *loop, int64_t limit)
     if (!circle_empty(&loop->ready) || limit == 0 || atomic_load(&loop->remote.pending))
         return;
     int64_t deadline = next_deadline(loop);
+    if (deadline <= loop->now_ns)
+        return;
     if (deadline == INT64_MAX || loop->jobs > 0)
         wait_backend(loop, limit);
-    else if (deadline > loop->now_ns)
+    else
         loop->now_ns = deadline;
 }
 

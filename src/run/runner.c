@@ -7,9 +7,7 @@
  */
 #include "run/sigint.h"
 
-#include "ground/log.h"
 #include "ground/memory.h"
-#include "ground/sys.h"
 #include "task/task.h"
 
 enum runner_state {
@@ -19,6 +17,8 @@ enum runner_state {
     RUNNER_STATE_MASK = 3,
     RUNNER_SET_CURRENT = 4 /* its loop is this thread's current one */
 };
+
+static const double EXECUTOR_TIMEOUT = 300;
 
 static enum runner_state state_of(const asyncio_runner *runner)
 {
@@ -177,17 +177,33 @@ static int end_tasks(asyncio_loop *loop)
     return code;
 }
 
+/* -EBUSY, because another loop runs in this thread, or what else prevents waiting; then the threads
+ * are left to themselves when the loop is closed, after which `done` is not used any more. */
+static void end_threads(asyncio_loop *loop, asyncio_future *done, double timeout)
+{
+    int r;
+
+    if (loop->executors == NULL)
+        return;
+    asyncio_loop_shutdown_default_executor(loop, done, timeout > 0 ? timeout : EXECUTOR_TIMEOUT);
+    do
+        r = asyncio_loop_run_until_complete(loop, done);
+    while (!asyncio_future_done(done) && (r == ASYNCIO_ESTATE || r == ASYNCIO_EEXIT));
+}
+
 static int close_loop(asyncio_runner *runner)
 {
     struct asyncio_runner_ private = runner->private_;
     asyncio_loop *loop = private.loop_;
+    asyncio_future threads_ended = { 0 };
 
     if (state_of(runner) == RUNNER_OPEN && asyncio_loop_is_running(loop))
         return -EBUSY;
-    runner->private_ = (struct asyncio_runner_){ .state_ = RUNNER_CLOSED };
     if (loop == NULL)
-        return 0;
+        return 0; /* never opened, or closed already: nothing changes */
+    runner->private_ = (struct asyncio_runner_){ .state_ = RUNNER_CLOSED };
     int r = end_tasks(loop);
+    end_threads(loop, &threads_ended, runner->options.executor_timeout);
     if ((private.state_ & RUNNER_SET_CURRENT) != 0)
         asyncio_set_event_loop(NULL);
     asyncio_loop_close(loop);
