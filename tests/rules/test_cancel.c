@@ -1,5 +1,5 @@
 /* test_cancel.c - cancellation: what a request does, where it goes, when it is delivered
- * (CAN-01..15). */
+ * (CAN 1 to 15). */
 #include "scopes.h"
 
 static int seven = 7;

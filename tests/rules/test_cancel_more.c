@@ -1,5 +1,5 @@
 /* test_cancel_more.c - cancellation: how often it is delivered, reasons, cleaning up, and what is
- * consistent afterwards (CAN-16..31). */
+ * consistent afterwards (CAN 16 to 31). */
 #include <sys/socket.h>
 
 #include "scopes.h"

@@ -1,5 +1,5 @@
-/* test_eager.c - eager tasks: run by who creates them, up to their first suspension (EAG-01..15).
- */
+/* test_eager.c - eager tasks: run by who creates them, up to their first suspension.  Those in
+ * gather and in groups are tested with these. */
 #include "loop/loop.h"
 #include "scopes.h"
 #include "task/task.h"

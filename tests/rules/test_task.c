@@ -1,4 +1,4 @@
-/* test_task.c - tasks: starting, sleeping, awaiting, names (TSK-01..19). */
+/* test_task.c - tasks: starting, sleeping, awaiting, names (TSK 1 to 19). */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* test_task_more.c - tasks: failures nobody took, ownership, callbacks, factories, order
- * (TSK-20..36). */
+ * (TSK 20 to 36). */
 #include <stdio.h>
 #include <string.h>
 
