@@ -1,0 +1,212 @@
+/* test_connect.c - the rules of opening connections. */
+#include "streams.h"
+
+/* ---- failures ---- */
+
+static int fails(void *arg)
+{
+    asyncio_stream *stream = NULL;
+
+    (void)arg;
+    CHECK_INT(asyncio_open_connection(&stream, "127.0.0.1", 1, NULL), -ECONNREFUSED);
+    CHECK(strstr(asyncio_error_detail(), "127.0.0.1:1") != NULL);
+    CHECK(stream == NULL);
+    return 0;
+}
+
+/* CON-01: the error is that of the address, which the detail names. */
+TEST(connect_refused)
+{
+    RUN(fails, NULL);
+}
+
+static int is_no_address(void *arg)
+{
+    asyncio_stream *stream;
+
+    (void)arg;
+    CHECK_INT(asyncio_open_connection(&stream, "localhost", 80, NULL), -EINVAL);
+    CHECK(strstr(asyncio_error_detail(), "localhost") != NULL);
+    CHECK_INT(asyncio_open_connection(&stream, "127.0.0.1", 65536, NULL), -EINVAL);
+    CHECK_INT(asyncio_open_connection(&stream, "", 80, NULL), -EINVAL);
+    return 0;
+}
+
+/* CON-03: an address is not looked up; a name is not one, since there is no resolver yet. */
+TEST(connect_to_a_name)
+{
+    RUN(is_no_address, NULL);
+}
+
+static int is_nonsense(void *arg)
+{
+    asyncio_stream *stream;
+    int fd = sys_socket(AF_INET, SOCK_DGRAM, 0);
+    asyncio_connection_options options = { .socket = &fd };
+
+    (void)arg;
+    TRY(fd);
+    CHECK_INT(asyncio_open_connection(&stream, "127.0.0.1", 1, &options), -EINVAL);
+    CHECK_INT(asyncio_open_connection(&stream, NULL, 0, NULL), -EINVAL);
+    CHECK_INT(asyncio_open_connection(&stream, NULL, 0, &options), -EINVAL);
+    sys_close(fd); /* it was not taken over */
+    return 0;
+}
+
+/* CON-04: a host and a socket, neither, a socket of another type. */
+TEST(connect_arguments)
+{
+    RUN(is_nonsense, NULL);
+}
+
+/* ---- with a listener ---- */
+
+struct listening {
+    int fd;
+    unsigned port;
+};
+
+struct listening_case {
+    const char *host;
+    int backlog;
+    int (*body)(const struct listening *listening);
+};
+
+static int listen_on(int fd, const struct listening_case *one, unsigned *port)
+{
+    asyncio_address address;
+    int r = asyncio_address_init(&address, one->host, 0);
+
+    if (r == 0)
+        r = sys_bind(fd, &address);
+    if (r == 0)
+        r = sys_listen(fd, one->backlog);
+    if (r == 0)
+        r = sys_getsockname(fd, &address);
+    *port = asyncio_address_port(&address);
+    return r;
+}
+
+static int with_listener(void *arg)
+{
+    const struct listening_case *one = arg;
+    int family = strchr(one->host, ':') != NULL ? AF_INET6 : AF_INET;
+    struct listening listening = { .fd = sys_socket(family, SOCK_STREAM, 0) };
+
+    TRY(listening.fd);
+    int r = listen_on(listening.fd, one, &listening.port);
+    if (r == 0)
+        r = one->body(&listening);
+    else if (family == AF_INET6 && r == -EADDRNOTAVAIL)
+        r = 0;
+    sys_close(listening.fd);
+    return r;
+}
+
+#define LISTENING_TEST(name, host_, backlog_)                                                      \
+    static int name(const struct listening *listening);                                            \
+    TEST(connect_##name)                                                                           \
+    {                                                                                              \
+        RUN(with_listener, &((struct listening_case){ host_, backlog_, name }));                   \
+    }                                                                                              \
+    static int name(const struct listening *listening)
+
+LISTENING_TEST(over_ipv6, "::1", 10)
+{
+    asyncio_stream *stream;
+    asyncio_address peer;
+
+    TRY(asyncio_open_connection(&stream, "::1", listening->port, NULL));
+    int r = asyncio_stream_get_peername(stream, &peer);
+    if (r == 0)
+        CHECK_INT(asyncio_address_port(&peer), listening->port);
+    asyncio_stream_free(stream);
+    return r;
+}
+
+static int has_own_name(asyncio_stream *stream, const char *wanted)
+{
+    asyncio_address own;
+    char text[64] = "";
+
+    TRY(asyncio_stream_get_sockname(stream, &own));
+    asyncio_address_format(&own, text, sizeof text);
+    text[strlen(wanted) < sizeof text ? strlen(wanted) : 0] = '\0';
+    CHECK_STR(text, wanted);
+    return 0;
+}
+
+/* CON-05: this end is bound where the caller says. */
+LISTENING_TEST(from_a_local_address, "127.0.0.1", 10)
+{
+    asyncio_connection_options options = { .local_host = "127.0.0.2" };
+    asyncio_stream *stream;
+
+    TRY(asyncio_open_connection(&stream, "127.0.0.1", listening->port, &options));
+    int r = has_own_name(stream, "127.0.0.2:");
+    asyncio_stream_free(stream);
+    return r;
+}
+
+/* CON-05: if it can be: one of another family cannot, nor one that is taken, nor a name. */
+LISTENING_TEST(from_where_it_cannot, "127.0.0.1", 10)
+{
+    asyncio_connection_options options = { .local_host = "::1" };
+    asyncio_stream *stream;
+
+    CHECK_INT(asyncio_open_connection(&stream, "127.0.0.1", listening->port, &options), -EINVAL);
+    options.local_host = "here";
+    CHECK_INT(asyncio_open_connection(&stream, "127.0.0.1", listening->port, &options), -EINVAL);
+    options = (asyncio_connection_options){ .local_port = listening->port };
+    CHECK_INT(asyncio_open_connection(&stream, "127.0.0.1", listening->port, &options),
+              -EADDRINUSE);
+    CHECK(strstr(asyncio_error_detail(), "bind to") != NULL);
+    return 0;
+}
+
+static int opens(void *arg)
+{
+    const struct listening *listening = arg;
+    asyncio_stream *stream;
+
+    TRY(asyncio_open_connection(&stream, "127.0.0.1", listening->port, NULL));
+    asyncio_stream_free(stream);
+    return 0;
+}
+
+/* Starts connections that are kept, until one has to wait: then the listener's queue is full. */
+static int connect_until_full(const struct listening *listening, asyncio_stream **kept, int *count)
+{
+    asyncio_task *task;
+
+    for (; *count < 8; ++*count) {
+        TRY(asyncio_create_task(&task, opens, (void *)(uintptr_t)listening, NULL));
+        int r = asyncio_sleep(0);
+        if (r == 0)
+            r = asyncio_sleep(0);
+        bool waits = !asyncio_task_done(task);
+        int result = cancel(task);
+        if (r < 0)
+            return r;
+        if (waits) {
+            /* CON-06: nothing is left of it, which the harness checks. */
+            CHECK_INT(result, -ECANCELED);
+            return 0;
+        }
+        TRY(result);
+        TRY(asyncio_open_connection(&kept[*count], "127.0.0.1", listening->port, NULL));
+    }
+    CHECK(false);
+    return 0;
+}
+
+/* CON-06: cancelled while it waits for the connection. */
+LISTENING_TEST(cancelled, "127.0.0.1", 0)
+{
+    asyncio_stream *kept[8];
+    int count = 0, r = connect_until_full(listening, kept, &count);
+
+    while (count > 0)
+        asyncio_stream_free(kept[--count]);
+    return r;
+}
