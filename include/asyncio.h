@@ -562,6 +562,7 @@ ASYNCIO_THREADSAFE int asyncio_run_coroutine_threadsafe(asyncio_concurrent_futur
  * task goes on.  -EDEADLK: this is the thread of its loop. */
 ASYNCIO_THREADSAFE int asyncio_concurrent_future_result(asyncio_concurrent_future *future,
                                                         double seconds);
+/* Of a task's it is a request, and the result comes when the task has ended.  False: done. */
 ASYNCIO_THREADSAFE bool asyncio_concurrent_future_cancel(asyncio_concurrent_future *future);
 ASYNCIO_THREADSAFE bool asyncio_concurrent_future_done(asyncio_concurrent_future *future);
 

@@ -11,6 +11,8 @@
  */
 #include "loop/context.h"
 
+#include <pthread.h>
+
 #include "ground/memory.h"
 
 struct context_node {
@@ -32,6 +34,29 @@ enum { TOKEN_USED, TOKEN_SET };
 
 _Thread_local struct context_slot *context_current __attribute__((tls_model("initial-exec")));
 static _Thread_local struct context_slot thread_slot;
+
+/* Values that a thread still has when it ends would be lost. */
+static pthread_once_t thread_key_once = PTHREAD_ONCE_INIT;
+static pthread_key_t thread_key;
+static bool has_thread_key;
+
+static void forget_thread(void *slot)
+{
+    context_slot_destroy(slot);
+}
+
+static void make_thread_key(void)
+{
+    has_thread_key = pthread_key_create(&thread_key, forget_thread) == 0;
+}
+
+/* Where that cannot be arranged they are lost. */
+static void forget_at_exit(struct context_slot *slot)
+{
+    pthread_once(&thread_key_once, make_thread_key);
+    if (has_thread_key)
+        (void)pthread_setspecific(thread_key, slot);
+}
 
 static struct context_slot *current_slot(void)
 {
@@ -107,11 +132,24 @@ static void prune(struct context_node *first)
     }
 }
 
+static bool has_node(const struct context_node *node, const asyncio_contextvar *var)
+{
+    while (node != NULL && node->var != var)
+        node = node->next;
+    return node != NULL;
+}
+
 static void push(struct context_slot *slot, struct context_node *node)
 {
     node->next = slot->values;
     slot->values = node;
     prune(node);
+    /* Where there is nothing to hide, an end of a value is not needed. */
+    if (node->unset && !has_node(node->next, node->var)) {
+        slot->values = node->next;
+        node->next = NULL;
+        context_node_unref(node);
+    }
 }
 
 /* ---- slots and contexts ---- */
@@ -238,6 +276,8 @@ int asyncio_contextvar_set(const asyncio_contextvar *var, void *value,
     }
     node->value = value;
     push(slot, node);
+    if (slot == &thread_slot)
+        forget_at_exit(slot);
     if (token != NULL)
         *token = (asyncio_contextvar_token){
             .var_ = var, .slot_ = slot, .before_ = restore, .state_ = TOKEN_SET

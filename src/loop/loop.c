@@ -84,8 +84,6 @@ static void init(struct asyncio_loop *loop)
 
 static void destroy(struct asyncio_loop *loop)
 {
-    if (loop->client != NULL)
-        loop->client->freed(loop);
     remote_destroy(&loop->remote);
     memory_free(loop);
     if (atomic_fetch_sub(&loops_alive, 1) == 1)
@@ -242,6 +240,11 @@ void asyncio_loop_unref(asyncio_loop *loop)
     if (loop == NULL || atomic_fetch_sub(&loop->references, 1) != 1)
         return;
     asyncio_loop_close(loop);
+    /* Now, and not in whichever thread lets go last: tasks are for one thread. */
+    if (loop->client != NULL)
+        loop->client->freed(loop);
+    loop->client = NULL;
+    loop->scheduler = NULL;
     loop_let_go(loop);
 }
 

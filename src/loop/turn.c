@@ -53,11 +53,13 @@ static int64_t sleep_limit(const struct asyncio_loop *loop, int64_t max_wait_ns)
     return limit;
 }
 
-/* Nothing this loop knows of, and no other thread, will ever make something ready. */
+/* Nothing this loop knows of, and no other thread, will ever make something ready.  The threads are
+ * counted before the look at what they left: one that has ended may have been the last to add. */
 static bool stuck(const struct asyncio_loop *loop)
 {
     return loop->operations == 0 && loop->holds == 0 && loop->timers.count == 0 &&
-           !atomic_load(&loop->remote.pending) && sys_thread_count() == 1;
+           sys_thread_count() == 1 && !atomic_load(&loop->remote.pending) &&
+           !atomic_load(&loop->stopping);
 }
 
 /* The flag first, then the look at what other threads left: who adds to that looks at the flag
