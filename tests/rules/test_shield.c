@@ -103,7 +103,11 @@ TEST_TASK(SHD_04_a_failure_after_the_shield_was_cancelled_is_reported_once)
     asyncio_task *inner;
 
     TRY(asyncio_create_task(&inner, fails_later, NULL, NULL));
-    int r = shield_and_cancel(asyncio_task_future(inner), 3);
+    int r = shield_and_cancel(asyncio_task_future(inner), 1);
+    long blocks = blocks_alive();
+    if (r == 0)
+        r = shield_and_cancel(asyncio_task_future(inner), 5);
+    CHECK_INT(blocks_alive(), blocks); /* nor does it keep more than once what that needs */
     if (r == 0)
         r = asyncio_sleep(1);
     CHECK_INT(reports->count, 0);
@@ -131,6 +135,31 @@ TEST_TASK(SHD_04_also_one_of_a_plain_future)
     CHECK_INT(reports->count, 1);
     CHECK_INT(reported_count("exception in shielded future"), 1);
     CHECK_INT(reports->list[0].error, -EIO);
+    CHECK(reports->list[0].task == NULL);
+    return 0;
+}
+
+static int replaces_it(void *arg)
+{
+    (void)arg;
+    TRY(asyncio_sleep(2)); /* until the inner one has ended, and before the report */
+    return asyncio_create_task(NULL, sleeps, NULL, &(asyncio_task_options){ .name = "another" });
+}
+
+/* The report tells the task's name, though nobody else has a handle of it any more. */
+TEST_TASK(SHD_04_the_task_is_still_there)
+{
+    asyncio_task *inner;
+
+    log_allow("exception in shielded future");
+    TRY(asyncio_create_task(&inner, fails_later, NULL, &(asyncio_task_options){ .name = "inner" }));
+    int r = asyncio_create_task(NULL, replaces_it, NULL, NULL);
+    if (r == 0)
+        r = shield_and_cancel(asyncio_task_future(inner), 1);
+    asyncio_task_unref(inner);
+    TRY(r);
+    TRY(asyncio_sleep(5));
+    CHECK_INT(log_count("'inner'"), 1);
     return 0;
 }
 
