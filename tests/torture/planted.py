@@ -162,6 +162,8 @@ def main():
         status, output = compile_all(build)
         if status != 0:
             sys.exit(output)
+        if caught_by(build):
+            sys.exit(f"without any bug, too, {caught_by(build)} fails")
         for bug in bugs:
             ok, verdict = plant(source, build, bug)
             missed += not ok

@@ -25,7 +25,8 @@
 enum {
     JOBS = 2,
     RUN_MS = 5000,
-    PATIENCE_MS = 300, /* with a subject that may go on for ever */
+    PATIENCE_MS = 300,  /* with a subject that may go on for ever, then SIGINT */
+    INTERVAL_MS = 1500, /* until the next: it may do several things one after the other */
     MAX_INTERRUPTS = 50,
     MAX_HANGS = 5,     /* then the subject is given up: each costs its whole limit */
     SHOWN_OUTPUTS = 2, /* of a subject, the ends of stderr */
@@ -43,8 +44,8 @@ struct job {
     pid_t pid; /* 0: free */
     struct fault_plan plan;
     int64_t started_ms;
-    bool interrupted; /* by us */
-    int output;       /* a memory file */
+    int interrupts; /* by us */
+    int output;     /* a memory file */
     struct report_slot *slot;
 };
 
@@ -142,7 +143,7 @@ static void start(const struct runs *runs, struct job *job, const struct fault_p
 {
     job->plan = *plan;
     job->started_ms = now_ms();
-    job->interrupted = false;
+    job->interrupts = 0;
     memset(job->slot, 0, sizeof *job->slot);
     if (ftruncate(job->output, 0) < 0 || lseek(job->output, 0, SEEK_SET) < 0)
         abort();
@@ -207,6 +208,12 @@ static void print_failure(struct runs *runs, const struct job *job, const char *
         show_output(job->output);
 }
 
+/* A second SIGINT from us kills a subject that did not care about the first. */
+static bool may_die_of_sigint(const struct job *job)
+{
+    return job->plan.interrupt_suspension > 0 || job->slot->sigint_may_kill || job->interrupts == 1;
+}
+
 static void judge(struct runs *runs, const struct job *job, int status)
 {
     char what[sizeof job->slot->complaint + 40];
@@ -214,17 +221,15 @@ static void judge(struct runs *runs, const struct job *job, int status)
     runs->done++;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return;
-    if (WIFEXITED(status)) {
-        snprintf(what, sizeof what, "%s", job->slot->complaint);
-        if (!*what)
-            snprintf(what, sizeof what, "exit status %d", WEXITSTATUS(status));
-    } else {
-        if (WTERMSIG(status) == SIGINT &&
-            (job->plan.interrupt_suspension > 0 || job->slot->sigint_may_kill || job->interrupted))
-            return;
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGINT && may_die_of_sigint(job))
+        return;
+    if (WIFSIGNALED(status))
         snprintf(what, sizeof what, "%s%s", strsignal(WTERMSIG(status)),
                  job->slot->ended ? " after its end" : "");
-    }
+    else if (job->slot->complaint[0])
+        snprintf(what, sizeof what, "%s", job->slot->complaint);
+    else
+        snprintf(what, sizeof what, "exit status %d", WEXITSTATUS(status));
     print_failure(runs, job, what);
 }
 
@@ -233,8 +238,8 @@ static void kill_if_late(struct runs *runs, struct job *job)
     int64_t ms = (now_ms() - job->started_ms) / test_slowness();
     int status;
 
-    if (job->slot->may_go_on && !job->interrupted && ms >= PATIENCE_MS) {
-        job->interrupted = true;
+    if (job->slot->may_go_on && ms >= PATIENCE_MS + job->interrupts * INTERVAL_MS) {
+        job->interrupts++;
         kill(job->pid, SIGINT);
     }
     if (ms < RUN_MS)
