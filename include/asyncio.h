@@ -288,7 +288,8 @@ void asyncio_future_destroy(asyncio_future *future);
  *
  * Leaving out of order, or returning from a coroutine with a scope open, aborts the process with a
  * sentence that names it: the storage is about to vanish.  _enter initializes; it cannot fail, and
- * what it found wrong (no task, NaN) is returned by _exit.
+ * what it found wrong (no task, NaN, -ENOMEM) is returned by _exit.  A timeout with such an error
+ * cancels its body at the next suspension.
  */
 
 /* Cancels the body once `seconds` are over, or at loop time `when`; when that is past already, at
@@ -343,7 +344,7 @@ void asyncio_task_group_cancel(asyncio_task_group *group);
 typedef struct asyncio_failure {
     int error;
     asyncio_coro *fn; /* whose; NULL: the body's */
-    void *arg;
+    void *arg;        /* NULL if the task had a copy, which is gone with it */
 } asyncio_failure;
 
 /* After _enter: where to list failures, in the order they came, the body's last.  Then, until the
@@ -363,7 +364,7 @@ typedef struct asyncio_call {
 /* Runs all calls as tasks and returns when all have ended; one that fails does not cancel the
  * others.  Without `results`, returns the first failure.  With them, each gets what its call
  * returned, errors included, and gather returns 0.  Cancelled, or out of memory, it cancels those
- * that run, waits for them, and returns that. */
+ * that run, waits for them, and returns that; the results of all that were started are there. */
 ASYNCIO_SUSPENDS int asyncio_gather_calls(const asyncio_call *calls, size_t count, int *results);
 
 /* The same for futures and tasks that exist already; one may be there twice. */
@@ -376,7 +377,8 @@ ASYNCIO_SUSPENDS int asyncio_gather_futures(asyncio_future *const *futures, size
                          sizeof((asyncio_call[]){ __VA_ARGS__ }) / sizeof(asyncio_call), NULL)
 
 /* Awaits a future without passing a cancellation on to it: await asyncio.shield(future).  Should
- * it fail after this was cancelled, that is reported to the exception handler. */
+ * it fail after this was cancelled, that is reported to the exception handler, once.  -ENOMEM: this
+ * did not wait. */
 ASYNCIO_SUSPENDS int asyncio_shield(asyncio_future *future);
 
 enum asyncio_return_when {
@@ -402,7 +404,8 @@ ASYNCIO_SUSPENDS int asyncio_as_completed_next(asyncio_as_completed *iterator, s
 
 /* Starts the calls one by one, each `delay` after the one before or as soon as that has failed;
  * the first that succeeds wins, and the others are cancelled and awaited.  Returns the winner's
- * place, or the last failure.  `results` may be NULL. */
+ * place, or the failure that came last.  `results`, unless NULL, get what each call returned;
+ * ASYNCIO_ESTATE: it was not started. */
 ASYNCIO_SUSPENDS int asyncio_staggered_race(const asyncio_call *calls, size_t count, double delay,
                                             int *results);
 
