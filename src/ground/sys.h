@@ -90,8 +90,8 @@ long sys_process_id(void);
 void sys_write_text(int fd, const char *text, size_t size); /* all of it, as far as it goes */
 /* How many threads the process has, without those of a sanitizer and those that idle; -ENOTSUP. */
 int sys_thread_count(void);
-/* So many threads more, or less, idle: they are the library's own and will do nothing of themselves,
- * so that who counts threads need not wait for them. */
+/* So many threads more, or less, idle: they are the library's own and do nothing of themselves, so
+ * that nobody need wait for them. */
 void sys_threads_idle(int change);
 
 #endif
