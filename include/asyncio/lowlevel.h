@@ -84,8 +84,8 @@ void asyncio_loop_advance_time(asyncio_loop *loop, double seconds);
  * A handle or timer is the caller's until scheduled, the loop's until called or cancelled; `fn` may
  * reuse or free it.  Never called inside the function that schedules it.  It runs in a copy of the
  * context current when it was scheduled, or in its member `context` (timer.handle.context) if that
- * is set.  -EBUSY: is scheduled already.  ASYNCIO_ECLOSED.  In debug mode ASYNCIO_EWRONGLOOP: this
- * is the wrong thread.
+ * is set.  -EBUSY: is scheduled already.  -EINVAL: no function.  ASYNCIO_ECLOSED.  In debug mode
+ * ASYNCIO_EWRONGLOOP: this is the wrong thread.
  */
 
 /* In order, one after the other. */

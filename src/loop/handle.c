@@ -30,6 +30,8 @@ int handle_prepare(struct asyncio_loop *loop, struct asyncio_handle *handle, asy
 
     if (r < 0)
         return r;
+    if (fn == NULL)
+        return -EINVAL;
     if (scheduled(handle))
         return -EBUSY;
     handle->fn_ = fn;

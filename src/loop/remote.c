@@ -66,7 +66,7 @@ static int schedule(struct asyncio_loop *loop, struct asyncio_handle *handle, as
 int asyncio_loop_call_soon_threadsafe(asyncio_loop *loop, asyncio_handle *handle,
                                       asyncio_callback *fn, void *arg)
 {
-    return schedule(loop, handle, fn, arg, HANDLE_CONTEXT);
+    return fn != NULL ? schedule(loop, handle, fn, arg, HANDLE_CONTEXT) : -EINVAL;
 }
 
 int remote_send(struct asyncio_loop *loop, struct asyncio_handle *handle, asyncio_callback *fn,

@@ -117,6 +117,8 @@ int asyncio_task_new(asyncio_loop *loop, asyncio_task **task, asyncio_coro *fn, 
 
     if (r < 0)
         return r;
+    if (fn == NULL)
+        return -EINVAL;
     if (options == NULL)
         options = &defaults;
     r = make(loop, &made, fn, arg, options);

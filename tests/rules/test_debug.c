@@ -42,6 +42,26 @@ TEST(DBG_01_where_debug_mode_comes_from)
     CHECK_TRACE("1 0 1");
 }
 
+static void no_function(asyncio_loop *loop)
+{
+    asyncio_handle handle = { 0 };
+    asyncio_timer timer = { 0 };
+
+    asyncio_loop_set_debug(loop, true);
+    CHECK_INT(asyncio_loop_call_soon(loop, &handle, NULL, NULL), -EINVAL);
+    CHECK_INT(asyncio_loop_call_soon_threadsafe(loop, &handle, NULL, NULL), -EINVAL);
+    CHECK_INT(asyncio_loop_call_later(loop, &timer, 1, NULL, NULL), -EINVAL);
+    CHECK_INT(asyncio_loop_call_at(loop, &timer, 1, NULL, NULL), -EINVAL);
+    CHECK_INT(asyncio_loop_create_task(loop, NULL, NULL, NULL, NULL), -EINVAL);
+    turn(loop);
+}
+
+/* Anything else that is no function is the compiler's to refuse. */
+TEST(DBG_04_no_function_is_refused)
+{
+    with_loop(no_function);
+}
+
 struct other_thread {
     asyncio_loop *loop;
     asyncio_handle handle, remote;
