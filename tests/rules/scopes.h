@@ -94,8 +94,21 @@ static inline int fails(void *arg)
 
 /* ---- without memory ---- */
 
-/* From now on every call of the library's that can fail does, until this is called with false.
- * Returns false where that cannot be had. */
+/* Has the n-th call of the library's that can fail, from now on, fail; 0: none.  Returns false
+ * where that cannot be had. */
+static inline bool fail_call(unsigned n)
+{
+#ifdef ASYNCIO_FAULT_INJECTION
+    if (!test_is_torture())
+        fault_set_plan(&(struct fault_plan){ .fail_call = n });
+    return !test_is_torture();
+#else
+    (void)n;
+    return false;
+#endif
+}
+
+/* The same for all of them, until this is called with false. */
 static inline bool without_memory(bool without)
 {
 #ifdef ASYNCIO_FAULT_INJECTION
@@ -103,6 +116,7 @@ static inline bool without_memory(bool without)
         fault_set_plan(&(struct fault_plan){ .fail_call = without, .fail_on = without });
     return !test_is_torture();
 #else
+    (void)without;
     return false;
 #endif
 }

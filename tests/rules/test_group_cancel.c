@@ -282,6 +282,10 @@ TEST_TASK(TGR_24_cancel_ends_tasks_and_body_and_is_no_error)
     CHECK_INT(cancelling(), 0);
     asyncio_task_group_cancel(&group); /* after the exit nothing happens */
     CHECK_INT(cancelling(), 0);
+    asyncio_task_group_enter(&group);
+    TRY(asyncio_task_group_exit(&group, 0));
+    asyncio_task_group_cancel(&group);
+    CHECK_INT(cancelling(), 0);
     return asyncio_sleep(0);
 }
 

@@ -273,3 +273,20 @@ TEST_TASK(race_without_memory_for_the_next_ends)
     CHECK_INT(asyncio_all_tasks(NULL, 0, asyncio_get_running_loop()), 1);
     return asyncio_sleep(0);
 }
+
+TEST_TASK(race_without_memory_for_the_delay_ends)
+{
+    static asyncio_future never;
+    const asyncio_call calls[] = { { awaits, &never }, SAYS_CALL("b") };
+
+    TRY(asyncio_gather(SAYS_CALL("1"), SAYS_CALL("2"), SAYS_CALL("3")));
+    trace_clear();
+    if (!without_memory(true))
+        SKIP("without fault injection, or with torture's");
+    int r = asyncio_staggered_race(calls, 2, 1, results);
+    without_memory(false);
+    WANT(r, -ENOMEM);
+    CHECK(results[0] == -ECANCELED && results[1] == ASYNCIO_ESTATE);
+    CHECK_TRACE("");
+    return 0;
+}
