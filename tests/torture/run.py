@@ -45,7 +45,7 @@ def main():
     parser.add_argument("--max", type=int, default=0)
     parser.add_argument("--backend", default="epoll")
     parser.add_argument("--verbose", action="store_true", help="a line for every subject")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     row = "{:44} {:>8} {:>8} {:>8} {:>8}".format
     sums = [0, 0, 0]
 
