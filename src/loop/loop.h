@@ -75,6 +75,7 @@ struct asyncio_loop {
     atomic_bool stopping;
     atomic_bool asleep; /* who clears it must signal wake_fd */
     int steps_left;     /* until the clock is read */
+    bool poll_due;      /* the quantum was over in the middle of a batch */
     bool return_soon;   /* the next batch is the loop's to begin */
     int stride;         /* how many that were */
     bool debug;
@@ -108,8 +109,8 @@ struct asyncio_loop {
     void (*before_wait)(void *arg);
     void (*after_wait)(void *arg);
     void *hook_arg;
-    pthread_t thread; /* while it runs */
-    long process;     /* which made it: a fork's child must not use it */
+    pthread_t thread;         /* while it runs */
+    long process;             /* which made it: a fork's child must not use it */
     atomic_size_t references; /* of users; with the last one it is closed */
     atomic_size_t keepers;    /* of its memory: the former as one, and what is with other threads */
 };

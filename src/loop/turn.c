@@ -173,7 +173,7 @@ static void run_batch(struct asyncio_loop *loop)
 
         /* A batch is finished whatever it takes; but the clock may show timers to be due. */
         if (loop->steps_left <= 0) {
-            quantum_over(loop);
+            loop->poll_due = quantum_over(loop) || loop->poll_due;
             loop->return_soon = true;
         }
         if (loop->debug)
@@ -190,9 +190,10 @@ static void run_batch(struct asyncio_loop *loop)
 
 void loop_turn(struct asyncio_loop *loop, int64_t max_wait_ns)
 {
-    if (circle_empty(&loop->ready) || quantum_over(loop) || atomic_load(&loop->stopping) ||
-        loop->debug) {
+    if (circle_empty(&loop->ready) || quantum_over(loop) || loop->poll_due ||
+        atomic_load(&loop->stopping) || loop->debug) {
         wait_kernel(loop, max_wait_ns);
+        loop->poll_due = false;
         loop->steps_left = loop->stride;
     }
     remote_collect(loop);

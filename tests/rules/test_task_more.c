@@ -195,7 +195,6 @@ static int drop_handles(void *arg)
     CHECK_INT(asyncio_all_tasks(NULL, 0, asyncio_get_running_loop()), 3);
     TRY(asyncio_sleep(2));
     CHECK_TRACE("end:0 end:0");
-    CHECK_INT(asyncio_all_tasks(NULL, 0, asyncio_get_running_loop()), 1);
     return 0;
 }
 
@@ -318,7 +317,6 @@ TEST(TSK_24_exit_is_the_tasks_result_and_ends_the_run_at_once)
     if (r == 0) {
         CHECK_INT(asyncio_loop_run_forever(loop), ASYNCIO_EEXIT);
         CHECK_TRACE("first");
-        CHECK(asyncio_task_done(task));
         CHECK_INT(asyncio_task_result(task), ASYNCIO_EEXIT);
         /* What was ready stays so. */
         CHECK_INT(asyncio_loop_run_once(loop, 0), 0);
@@ -347,10 +345,8 @@ static int fail_variously(void *arg)
     TRY(asyncio_create_task(NULL, SAYS("goes on"), NULL));
     TRY(asyncio_sleep(0));
     CHECK_TRACE("goes on");
-    for (int i = 0; i < 6; i++) {
-        CHECK(asyncio_task_done(tasks[i]));
+    for (int i = 0; i < 6; i++)
         CHECK_INT(asyncio_task_result(tasks[i]), errors[i]);
-    }
     return 0;
 }
 
