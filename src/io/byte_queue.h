@@ -30,9 +30,10 @@ static inline size_t byte_queue_room(const struct byte_queue *queue)
     return queue->capacity - queue->end;
 }
 
+/* NULL while nothing was ever in it. */
 static inline const char *byte_queue_first(const struct byte_queue *queue)
 {
-    return queue->data + queue->start;
+    return queue->data != NULL ? queue->data + queue->start : NULL;
 }
 
 /* For both the room was reserved. */
