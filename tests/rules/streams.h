@@ -232,7 +232,7 @@ static inline int start(asyncio_task **task, asyncio_coro *fn, struct job *job)
     r = asyncio_sleep(0);
     if (r < 0) {
         asyncio_task_cancel(*task);
-        asyncio_ignore(asyncio_task_join(*task));
+        asyncio_ignore(asyncio_task_await(*task));
         asyncio_task_unref(*task);
     }
     return r;
@@ -241,7 +241,7 @@ static inline int start(asyncio_task **task, asyncio_coro *fn, struct job *job)
 /* Its result; the task is over after it. */
 static inline int finish(asyncio_task *task)
 {
-    int r = asyncio_task_join(task);
+    int r = asyncio_task_await(task);
 
     asyncio_task_unref(task);
     return r;
