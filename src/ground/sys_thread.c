@@ -75,7 +75,10 @@ unsigned sys_processor_count(void)
 #if defined(HAVE_TSAN)
 
 /* TSan starts a thread of its own with the first thread or fork, and a second one in a child that
- * starts threads.  It is told by blocking even the signals of faults, which nobody else does. */
+ * starts threads.  It is told by blocking even the signals of faults, which others do only for the
+ * moments in which they begin and end, and then with those of the C library. */
+#define SIGNALS_OF_LIBC (3ULL << (32 - 1)) /* 32 and 33 */
+
 static bool is_thread_of_tsan(const char *thread_id)
 {
     char path[64], line[256];
@@ -90,7 +93,7 @@ static bool is_thread_of_tsan(const char *thread_id)
             break;
     }
     (void)fclose(status);
-    return (blocked >> (SIGSEGV - 1) & 1) != 0;
+    return (blocked >> (SIGSEGV - 1) & 1) != 0 && (blocked & SIGNALS_OF_LIBC) == 0;
 }
 
 static int threads_of_tsan(void)

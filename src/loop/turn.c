@@ -14,6 +14,8 @@
 #include "loop/backend.h"
 #include "loop/op.h"
 
+static const int64_t LOOK_AGAIN_NS = NS_PER_S;
+
 int64_t loop_time_ns(const struct asyncio_loop *loop)
 {
     return loop->virtual_time ? loop->now_ns : sys_now_ns();
@@ -53,13 +55,19 @@ static int64_t sleep_limit(const struct asyncio_loop *loop, int64_t max_wait_ns)
     return limit;
 }
 
-/* Nothing this loop knows of, and no other thread, will ever make something ready.  The threads are
- * counted before the look at what they left: one that has ended may have been the last to add. */
-static bool stuck(const struct asyncio_loop *loop)
+/* For how long to sleep when there is no limit.  If nothing this loop knows of will ever make
+ * something ready, another thread may; and since that may end without a word, one looks again.  The
+ * threads are counted before the look at what they left: one that has ended may have been the last
+ * to add. */
+static int64_t unlimited_sleep(struct asyncio_loop *loop)
 {
-    return loop->operations == 0 && loop->holds == 0 && loop->timers.count == 0 &&
-           sys_thread_count() == 1 && !atomic_load(&loop->remote.pending) &&
-           !atomic_load(&loop->stopping);
+    if (loop->client == NULL || loop->operations > 0 || loop->holds > 0 || loop->timers.count > 0)
+        return -1;
+    if (sys_thread_count() != 1)
+        return LOOK_AGAIN_NS;
+    if (atomic_load(&loop->remote.pending) || atomic_load(&loop->stopping))
+        return 0;
+    return loop->client->stuck(loop) ? 0 : -1;
 }
 
 /* The flag first, then the look at what other threads left: who adds to that looks at the flag
@@ -101,8 +109,8 @@ static void wait_kernel(struct asyncio_loop *loop, int64_t max_wait_ns)
 {
     int64_t limit = sleep_limit(loop, max_wait_ns);
 
-    if (limit < 0 && loop->client != NULL && stuck(loop) && loop->client->stuck(loop))
-        limit = 0;
+    if (limit < 0)
+        limit = unlimited_sleep(loop);
     if (limit != 0 && loop->client != NULL)
         loop->client->idle(loop);
     if (loop->virtual_time)

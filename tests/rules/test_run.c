@@ -241,6 +241,34 @@ TEST(a_deadlock_is_reported)
     CHECK_TRACE("told");
 }
 
+static void *end_silently(void *arg)
+{
+    while (!atomic_load((atomic_bool *)arg))
+        sched_yield();
+    return NULL;
+}
+
+static int let_thread_end_and_wait(void *arg)
+{
+    atomic_store((atomic_bool *)arg, true);
+    return wait_forever(NULL);
+}
+
+/* Also when the last thread that might have helped ends without a word. */
+TEST(a_deadlock_after_the_last_thread_has_ended)
+{
+    static atomic_bool may_go;
+    pthread_t thread;
+
+    if (test_is_torture())
+        SKIP("where threads cannot be counted no deadlock is found");
+    log_expect("deadlock: nothing can wake");
+    log_expect("waits for an event");
+    CHECK_INT(pthread_create(&thread, NULL, end_silently, &may_go), 0);
+    pthread_detach(thread);
+    CHECK_INT(RUN_RESULT(let_thread_end_and_wait, &may_go), -EDEADLK);
+}
+
 static int wait_again_and_again(void *arg)
 {
     (void)arg;
