@@ -86,7 +86,9 @@ static void inherit_reason(const asyncio_future *future)
 static const struct wait_type *wait_type_of(const asyncio_future *future)
 {
     static const struct wait_type plain = { .what = "awaits a future", .cancel = cancel_future };
-    static const struct wait_type task = { .what = "awaits a task", .cancel = cancel_future };
+    static const struct wait_type task = { .what = "awaits a task",
+                                           .cancel = cancel_future,
+                                           .of_task = true };
     static const struct wait_type operation = { .what = "awaits an operation",
                                                 .cancel = cancel_future,
                                                 .keeps_cancel = true };
@@ -110,8 +112,11 @@ int asyncio_future_await(asyncio_future *future)
 
 int asyncio_future_join(asyncio_future *future)
 {
-    static const struct wait_type type = { .what = "joins a future", .keeps_cancel = true };
-    int r = wait_for_end(future, &type);
+    static const struct wait_type plain = { .what = "joins a future", .keeps_cancel = true };
+    static const struct wait_type task = { .what = "joins a task",
+                                           .keeps_cancel = true,
+                                           .of_task = true };
+    int r = wait_for_end(future, (future->state_ & FUTURE_TASK) != 0 ? &task : &plain);
 
     return r < 0 ? r : future_take(future);
 }

@@ -13,6 +13,12 @@
 
 enum { FRAMES_MAX = 64 };
 
+/* An exception handler may run on the stack of a task, as nobody. */
+static bool runs(const asyncio_task *task)
+{
+    return task == task_current || (task_current == NULL && task->scheduler->lent == &task->fiber);
+}
+
 /* What it waits for: a task by its name, anything else by its address. */
 static void describe_wait(const asyncio_task *task, char *text, size_t size)
 {
@@ -21,7 +27,7 @@ static void describe_wait(const asyncio_task *task, char *text, size_t size)
 
     if (object == NULL) {
         snprintf(text, size, "%s", wait->type->what);
-    } else if (strcmp(wait->type->what, "awaits a task") == 0) {
+    } else if (wait->type->of_task) {
         const asyncio_future *future = object;
         const asyncio_task *awaited = CONTAINER_OF(future, asyncio_task, future);
         snprintf(text, size, "%s '%s'", wait->type->what, asyncio_task_get_name(awaited));
@@ -38,7 +44,7 @@ static void describe_state(const asyncio_task *task, char *text, size_t size)
                  task->future.result_ < 0 ? asyncio_error_name(task->future.result_) : "");
     else if (task->loop == NULL)
         snprintf(text, size, "was lost with its loop");
-    else if (task == task_current)
+    else if (runs(task))
         snprintf(text, size, "runs");
     else if (task->waiting == NULL)
         snprintf(text, size, task->started ? "is ready" : "has not started");
@@ -62,7 +68,7 @@ size_t asyncio_task_get_stack(const asyncio_task *task, void **addresses, size_t
 {
     if (task_done(task) || !task->started)
         return 0;
-    if (task == task_current)
+    if (runs(task))
         return backtrace_capture(addresses, capacity, 1);
     return fiber_backtrace(&task->fiber, addresses, capacity);
 }

@@ -27,6 +27,7 @@ struct wait_type {
      * was cancelled.  False, or NULL: nothing was done. */
     bool (*cancel)(struct wait *wait, const char *reason);
     bool keeps_cancel; /* task_park() does not deliver: the request stays for the next wait */
+    bool of_task;      /* the object is a task's future */
 };
 
 struct wait {
