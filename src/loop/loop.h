@@ -42,7 +42,8 @@ struct loop_client {
     void (*ends)(struct asyncio_loop *loop);
     /* Nothing can wake this loop any more.  True: it was dealt with, something is ready now. */
     bool (*stuck)(struct asyncio_loop *loop);
-    void (*idle)(struct asyncio_loop *loop);    /* about to sleep */
+    /* About to sleep.  True: in about a second there is something to give back. */
+    bool (*idle)(struct asyncio_loop *loop);
     void (*closing)(struct asyncio_loop *loop); /* the last chance to clear up */
     void (*freed)(struct asyncio_loop *loop);   /* give back what is kept for it */
     int (*describe_task)(const struct asyncio_task *task, char *text, size_t size);

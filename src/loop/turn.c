@@ -105,14 +105,23 @@ static void wait_virtual(struct asyncio_loop *loop, int64_t limit)
         loop->now_ns = deadline;
 }
 
+/* Gives back what lies idle; what is left of it shortens the sleep, since nothing else might ever
+ * wake the loop. */
+static int64_t tidy_up(struct asyncio_loop *loop, int64_t limit)
+{
+    bool some_left = loop->client != NULL && loop->client->idle(loop);
+
+    return some_left && (limit < 0 || limit > NS_PER_S) ? NS_PER_S : limit;
+}
+
 static void wait_kernel(struct asyncio_loop *loop, int64_t max_wait_ns)
 {
     int64_t limit = sleep_limit(loop, max_wait_ns);
 
     if (limit < 0)
         limit = unlimited_sleep(loop);
-    if (limit != 0 && loop->client != NULL)
-        loop->client->idle(loop);
+    if (limit != 0)
+        limit = tidy_up(loop, limit);
     if (loop->virtual_time)
         wait_virtual(loop, limit);
     else

@@ -131,9 +131,9 @@ static void freed(struct asyncio_loop *loop)
     memory_free(scheduler);
 }
 
-static void idle(struct asyncio_loop *loop)
+static bool idle(struct asyncio_loop *loop)
 {
-    stack_pool_trim(&loop->scheduler->stacks);
+    return stack_pool_trim(&loop->scheduler->stacks);
 }
 
 /* ---- deadlock ---- */
