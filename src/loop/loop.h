@@ -21,7 +21,7 @@
 #include "loop/context.h"
 #include "loop/timer.h"
 
-enum { LOOP_QUANTUM_NS = 100000, LOOP_STEPS_MAX = 64 };
+enum { LOOP_QUANTUM_NS = 100000, LOOP_STEPS_MAX = 64, TIDY_UP_NS = 20000000 };
 
 enum handle_state {
     HANDLE_IDLE,      /* the caller's */
@@ -42,7 +42,7 @@ struct loop_client {
     void (*ends)(struct asyncio_loop *loop);
     /* Nothing can wake this loop any more.  True: it was dealt with, something is ready now. */
     bool (*stuck)(struct asyncio_loop *loop);
-    /* About to sleep.  True: in about a second there is something to give back. */
+    /* About to sleep.  True: some of what lies idle is left to be given back soon. */
     bool (*idle)(struct asyncio_loop *loop);
     void (*closing)(struct asyncio_loop *loop); /* the last chance to clear up */
     void (*freed)(struct asyncio_loop *loop);   /* give back what is kept for it */
