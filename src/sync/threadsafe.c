@@ -82,7 +82,7 @@ static int create_task(struct bridge *bridge)
 static int start(void *arg)
 {
     struct bridge *bridge = arg;
-    int r = bridge->loop->closed ? ASYNCIO_ECLOSED : create_task(bridge);
+    int r = create_task(bridge); /* at the close of the loop, ASYNCIO_ECLOSED */
 
     if (r < 0) {
         finish(bridge, r);

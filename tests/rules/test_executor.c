@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/executor.h"
+#include "ground/fault.h"
 #include "ground/sys.h"
 #include "harness.h"
 
@@ -211,6 +212,45 @@ TEST(CAN_28_a_cancelled_wait_leaves_the_job)
     if (RUN(cancel_waiter, &awaited))
         CHECK_INT(atomic_load(&awaited.gate.left), 1);
 }
+
+#ifdef ASYNCIO_FAULT_INJECTION
+static int start_no_thread(void *arg)
+{
+    asyncio_loop *loop = asyncio_get_running_loop();
+    asyncio_future first = { 0 }, refused = { 0 }, queued = { 0 };
+    struct gate gate = { .result = 1 };
+    asyncio_executor *pool = arg;
+    int two = 2;
+
+    fault_set_plan(&(struct fault_plan){ .fail_call = 3 }); /* the third is the thread */
+    asyncio_loop_run_in_executor(loop, &refused, pool, return_arg, &two);
+    CHECK_INT(asyncio_future_result(&refused), -EAGAIN);
+    asyncio_loop_run_in_executor(loop, &first, pool, pass, &gate);
+    wait_until_entered(&gate, &first);
+    fault_set_plan(&(struct fault_plan){ .fail_call = 2 });
+    asyncio_loop_run_in_executor(loop, &queued, pool, return_arg, &two);
+    CHECK_INT(fault_calls(), 2);
+    fault_set_plan(&(struct fault_plan){ .fail_call = 0 });
+    CHECK(!asyncio_future_done(&queued));
+    open_gate(&gate);
+    CHECK_INT(asyncio_future_join(&first), 1);
+    CHECK_INT(asyncio_future_join(&queued), 2);
+    return 0;
+}
+
+/* A job that finds no thread and none can be started fails; one that finds others waits for them.
+ */
+TEST(threads_that_cannot_be_started)
+{
+    asyncio_executor *pool;
+
+    if (test_is_torture())
+        SKIP("has faults of its own");
+    CHECK_INT(asyncio_thread_pool_new(&pool, 2, NULL), 0);
+    RUN(start_no_thread, pool);
+    asyncio_thread_pool_free(pool);
+}
+#endif
 
 /* ---- the default executor ---- */
 

@@ -263,6 +263,37 @@ TEST(SIG_05_restart_and_coalesce)
         CHECK_INT(calls, 1);
 }
 
+static int leave_run(void *arg)
+{
+    (void)arg;
+    return ASYNCIO_EEXIT;
+}
+
+/* SIG-05: also when the callback of the first one was put off. */
+TEST(SIG_05_coalesce_over_two_runs)
+{
+    asyncio_loop_options options = { .debug = ASYNCIO_ON }; /* asks the kernel in each iteration */
+    asyncio_handle leave = { 0 };
+    asyncio_loop *loop;
+    int calls = 0, others = 0;
+
+    if (asyncio_new_event_loop(&loop, &options) < 0)
+        return;
+    if (asyncio_loop_add_signal_handler(loop, SIGUSR1, count, &calls) == 0 &&
+        asyncio_loop_add_signal_handler(loop, SIGUSR2, count, &others) == 0) {
+        raise(SIGUSR1);
+        raise(SIGUSR2);
+        CHECK_INT(asyncio_loop_call_soon(loop, &leave, leave_run, NULL), 0);
+        CHECK_INT(asyncio_loop_run_once(loop, 0), ASYNCIO_EEXIT);
+        raise(SIGUSR1);
+        asyncio_ignore(asyncio_loop_run_once(loop, 0));
+        asyncio_ignore(asyncio_loop_run_once(loop, 0));
+        CHECK((calls == 1 && others == 1) || test_is_torture());
+    }
+    asyncio_loop_close(loop);
+    asyncio_loop_unref(loop);
+}
+
 static int remove_own(void *arg)
 {
     asyncio_loop *loop = asyncio_get_running_loop();

@@ -603,8 +603,8 @@ TEST(FUT_10_cancelling_either_cancels_both)
 /* FUT-10: what comes after the loop was closed is dropped. */
 TEST(FUT_10_a_loop_that_closes)
 {
-    asyncio_concurrent_future *source = NULL;
-    asyncio_future future = { 0 }, sent = { 0 };
+    asyncio_concurrent_future *source = NULL, *never_done = NULL;
+    asyncio_future future = { 0 }, other = { 0 }, sent = { 0 };
     asyncio_loop *loop;
 
     if (asyncio_new_event_loop(&loop, NULL) < 0)
@@ -612,6 +612,8 @@ TEST(FUT_10_a_loop_that_closes)
     asyncio_set_event_loop(loop);
     if (asyncio_concurrent_future_new(&source) == 0) {
         int r = asyncio_wrap_future(&future, source);
+        if (asyncio_concurrent_future_new(&never_done) == 0)
+            asyncio_ignore(asyncio_wrap_future(&other, never_done));
         asyncio_loop_close(loop);
         if (r == 0)
             CHECK(asyncio_future_cancelled(&future));
@@ -619,6 +621,7 @@ TEST(FUT_10_a_loop_that_closes)
         CHECK_INT(asyncio_concurrent_future_set_result(source, 1), 0);
     }
     asyncio_concurrent_future_unref(source);
+    asyncio_concurrent_future_unref(never_done);
     asyncio_loop_unref(loop);
 }
 
