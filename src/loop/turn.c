@@ -105,8 +105,8 @@ static void wait_virtual(struct asyncio_loop *loop, int64_t limit)
         loop->now_ns = deadline;
 }
 
-/* Gives back what lies idle, a share at a time; what is left of it shortens the sleep, since nothing
- * else might ever wake the loop. */
+/* Gives back what lies idle, a share at a time; what is left of it shortens the sleep, since
+ * nothing else might ever wake the loop. */
 static int64_t tidy_up(struct asyncio_loop *loop, int64_t limit)
 {
     bool some_left = loop->client != NULL && loop->client->idle(loop);
