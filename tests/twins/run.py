@@ -5,7 +5,8 @@
     run.py --record [NAME...]      writes the twins' output to tests/programs/*.expected
 
 The Python is the newest on this machine that has asyncio.Queue.shutdown (3.13).  Without one the C
-program's output is compared with what was recorded.
+program's output is compared with what was recorded.  What needs no other process runs in virtual
+time on both sides.
 """
 import fcntl
 import glob
@@ -17,12 +18,15 @@ import socket
 import subprocess
 import sys
 import time
+import tty
 
 PROGRAMS = pathlib.Path(__file__).resolve().parent.parent / "programs"
 LIMIT = 20  # seconds that a program may take
 PORT = 8888
 PORT_LOCK = "/tmp/libasyncio-tests-8888.lock"  # the torture run wants that port, too
 LAST_FEW = 6  # lines that may differ where a signal cuts a program off
+LINES_BEFORE_SIGNAL = 8
+VIRTUAL = str(pathlib.Path(__file__).resolve().parent / "virtual.py")
 
 
 def python_version(python):
@@ -45,10 +49,10 @@ def find_python():
     return versions[max(versions)] if versions else None
 
 
-def start(command):
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+def start(command, stdout=subprocess.PIPE, **more):
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **more}
     return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE,
         text=True, env=environment)
 
 
@@ -64,16 +68,34 @@ def finish(process):
 
 
 def run_plainly(command):
-    process = start(command)
+    if "python" in command[0]:
+        command = [command[0], VIRTUAL, *command[1:]]
+    process = start(command, ASYNCIO_BACKEND="sim")
     out = finish(process)
     return f"{out}exit status {process.returncode}\n"
 
 
+def read_terminal(terminal):
+    try:
+        return os.read(terminal, 4096).decode()
+    except OSError:  # how a terminal says that nobody has it open any more
+        return ""
+
+
 def run_until_interrupt(command):
-    process = start(command)
-    time.sleep(1.0 + (0.3 if "python" in command[0] else 0))  # it starts more slowly
+    """On a terminal, so that each line comes when it is printed; SIGINT after so many."""
+    terminal, slave = os.openpty()
+    tty.setraw(slave)
+    process = start(command, stdout=slave)
+    os.close(slave)
+    out = ""
+    while out.count("\n") < LINES_BEFORE_SIGNAL and (more := read_terminal(terminal)):
+        out += more
     process.send_signal(signal.SIGINT)
-    out = finish(process)
+    while more := read_terminal(terminal):
+        out += more
+    os.close(terminal)
+    finish(process)
     return f"{out}exit status {process.returncode}\n"
 
 
