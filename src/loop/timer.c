@@ -10,7 +10,7 @@
 #include "ground/sys.h"
 #include "loop/loop.h"
 
-enum { ARITY = 4, CAPACITY_LEAST = 64 };
+enum { ARITY = 8, CAPACITY_LEAST = 64 };
 
 static bool before(const struct timer_entry *a, const struct timer_entry *b)
 {
@@ -136,6 +136,16 @@ static int set_timer(asyncio_loop *loop, asyncio_timer *timer, int64_t when_ns,
     return 0;
 }
 
+/* The clock has gone on since the loop read it.  Reading it costs more than the timer, so not for
+ * one that is far ahead: should it be due after all, that is found out when it is read next. */
+static bool has_become_due(const struct asyncio_loop *loop, int64_t when_ns)
+{
+    enum { FAR_NS = 10 * 1000 * 1000 };
+
+    return when_ns > loop->now_ns && when_ns - loop->now_ns < FAR_NS &&
+           when_ns <= loop_time_ns(loop);
+}
+
 int asyncio_loop_call_at(asyncio_loop *loop, asyncio_timer *timer, double when,
                          asyncio_callback *fn, void *arg)
 {
@@ -143,8 +153,8 @@ int asyncio_loop_call_at(asyncio_loop *loop, asyncio_timer *timer, double when,
         return -EINVAL;
     int64_t when_ns = sys_seconds_to_ns(when);
 
-    if (when_ns > loop->now_ns && when_ns <= loop_time_ns(loop))
-        loop->now_ns = when_ns; /* it is due already */
+    if (has_become_due(loop, when_ns))
+        loop->now_ns = when_ns;
     return set_timer(loop, timer, when_ns, fn, arg);
 }
 
