@@ -21,7 +21,7 @@ static void *count(void *arg, void *memory, size_t size)
     return realloc(memory, size);
 }
 
-/* Each does `n` operations. */
+/* Each does `n` operations; those that take real time fewer. */
 typedef int operation(size_t n);
 
 /* ---- tasks ---- */
