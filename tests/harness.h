@@ -131,6 +131,11 @@ int reported_count(const char *text); /* how many messages contained it */
 /* Blocks of the library's memory. */
 long blocks_alive(void);
 
+/* How often the library has asked for memory so far, or for more of it; for counts of before and
+ * after.  And how many descriptors are open. */
+long memory_requests(void);
+int descriptors_open(void);
+
 /* Once, before the library is used. */
 void leftovers_watch(void);
 

@@ -26,7 +26,7 @@
 
 enum { MAX_FDS = 4096, GRACE_MS = 1000 };
 
-static atomic_long blocks, mappings;
+static atomic_long blocks, mappings, requests;
 static struct {
     long blocks, mappings;
     int threads;
@@ -44,6 +44,7 @@ static void *count_blocks(void *arg, void *memory, size_t size)
         free(memory);
         return NULL;
     }
+    atomic_fetch_add(&requests, 1);
     void *block = realloc(memory, size);
     if (block && !memory)
         atomic_fetch_add(&blocks, 1);
@@ -58,27 +59,6 @@ void leftovers_watch(void)
 long blocks_alive(void)
 {
     return atomic_load(&blocks);
-}
-
-/* The linker puts these two around the library's own (--wrap): stacks are not the allocator's. */
-void *__real_sys_pages_reserve(size_t size);
-void __real_sys_pages_release(void *pages, size_t size);
-void *__wrap_sys_pages_reserve(size_t size);
-void __wrap_sys_pages_release(void *pages, size_t size);
-
-void *__wrap_sys_pages_reserve(size_t size)
-{
-    void *pages = __real_sys_pages_reserve(size);
-    if (pages)
-        atomic_fetch_add(&mappings, 1);
-    return pages;
-}
-
-void __wrap_sys_pages_release(void *pages, size_t size)
-{
-    if (pages)
-        atomic_fetch_sub(&mappings, 1);
-    __real_sys_pages_release(pages, size);
 }
 
 /* Calls `each` for every number in a directory of /proc, and returns how many there were. */
@@ -100,6 +80,37 @@ static int for_each_number(const char *path, void (*each)(int number, void *arg)
     }
     closedir(dir);
     return count;
+}
+
+long memory_requests(void)
+{
+    return atomic_load(&requests);
+}
+
+int descriptors_open(void)
+{
+    return for_each_number("/proc/self/fd", NULL, NULL) - 1; /* that of the look itself */
+}
+
+/* The linker puts these two around the library's own (--wrap): stacks are not the allocator's. */
+void *__real_sys_pages_reserve(size_t size);
+void __real_sys_pages_release(void *pages, size_t size);
+void *__wrap_sys_pages_reserve(size_t size);
+void __wrap_sys_pages_release(void *pages, size_t size);
+
+void *__wrap_sys_pages_reserve(size_t size)
+{
+    void *pages = __real_sys_pages_reserve(size);
+    if (pages)
+        atomic_fetch_add(&mappings, 1);
+    return pages;
+}
+
+void __wrap_sys_pages_release(void *pages, size_t size)
+{
+    if (pages)
+        atomic_fetch_sub(&mappings, 1);
+    __real_sys_pages_release(pages, size);
 }
 
 static int threads_alive(void)
