@@ -116,7 +116,7 @@ static int say(void *arg)
 static int replace_and_remove(void *arg)
 {
     asyncio_loop *loop = asyncio_get_running_loop();
-    char first[] = "first", second[] = "second";
+    static char first[] = "first", second[] = "second"; /* a handler that is left may use them */
 
     (void)arg;
     TRY(asyncio_loop_add_signal_handler(loop, SIGUSR1, say, first));
