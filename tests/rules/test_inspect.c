@@ -426,6 +426,26 @@ TEST(a_deadlock_is_told_by_who_waits_for_what)
     CHECK_TRACE("main:ECANCELED"); /* told, so that it could clean up */
 }
 
+/* In the run itself, not only at the end that asyncio_run makes. */
+TEST(in_a_deadlock_all_are_cancelled)
+{
+    static asyncio_future future;
+    asyncio_task *task = NULL;
+    asyncio_loop *loop;
+
+    if (test_is_torture())
+        SKIP("where threads cannot be counted no deadlock is found");
+    log_expect("deadlock");
+    log_expect(": awaits a future at 0x");
+    if (asyncio_new_event_loop(&loop, NULL) < 0)
+        return;
+    CHECK_INT(asyncio_loop_create_task(loop, &task, awaits, &future, NULL), 0);
+    CHECK_INT(asyncio_loop_run_until_complete(loop, asyncio_task_future(task)), -EDEADLK);
+    CHECK(asyncio_task_cancelled(task));
+    asyncio_task_unref(task);
+    asyncio_loop_unref(loop);
+}
+
 static int no_deadlock(void *arg)
 {
     static asyncio_event event;
