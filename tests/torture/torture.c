@@ -25,8 +25,9 @@
 enum {
     JOBS = 2,
     RUN_MS = 5000,
-    PATIENCE_MS = 300,  /* with a subject that may go on for ever, then SIGINT */
-    INTERVAL_MS = 1500, /* until the next: it may do several things one after the other */
+    SHORT_RUN_MS = 60000, /* a megabyte takes a while, byte by byte */
+    PATIENCE_MS = 300,    /* with a subject that may go on for ever, then SIGINT */
+    INTERVAL_MS = 1500,   /* until the next: it may do several things one after the other */
     MAX_INTERRUPTS = 50,
     MAX_HANGS = 5,     /* then the subject is given up: each costs its whole limit */
     SHOWN_OUTPUTS = 2, /* of a subject, the ends of stderr */
@@ -242,7 +243,7 @@ static void kill_if_late(struct runs *runs, struct job *job)
         job->interrupts++;
         kill(job->pid, SIGINT);
     }
-    if (ms < RUN_MS)
+    if (ms < (job->plan.short_transfers ? SHORT_RUN_MS : RUN_MS))
         return;
     kill(-job->pid, SIGKILL);
     waitpid(job->pid, &status, 0);
