@@ -66,6 +66,7 @@ struct epoll_event;
 /* timeout_ns < 0: no limit.  Rounded up where the kernel's unit is coarser.  0 on EINTR, or after a
  * day: who waits looks at the clock again. */
 int sys_poll(struct pollfd *fds, size_t count, int64_t timeout_ns);
+void sys_pause_ns(int64_t ns); /* blocks the thread, for less than a second */
 int sys_epoll_create(void);
 int sys_epoll_ctl(int epoll_fd, int operation, int fd, uint32_t events, uint64_t data);
 int sys_epoll_wait(int epoll_fd, struct epoll_event *events, int capacity, int64_t timeout_ns);

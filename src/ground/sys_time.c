@@ -22,6 +22,13 @@ int64_t sys_now_ns(void)
     return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
 }
 
+void sys_pause_ns(int64_t ns)
+{
+    struct timespec pause = { .tv_nsec = (long)ns };
+
+    (void)nanosleep(&pause, NULL);
+}
+
 int64_t sys_seconds_to_ns(double seconds)
 {
     if (seconds >= SECONDS_MAX)

@@ -12,6 +12,8 @@
 #include "ground/sys.h"
 #include "loop/readiness.h"
 
+enum { PAUSE_NS = 1000000 };
+
 /* Place 0 is the loop's wake-up descriptor's, so that 0 in an entry means: not in the set. */
 struct poll_set {
     struct readiness readiness;
@@ -125,12 +127,28 @@ static void refresh(struct poll_set *set)
     }
 }
 
+/* The kernel has no memory to tell what is ready: then each operation finds out for itself.  The
+ * pause keeps a loop from spinning for as long as that lasts. */
+static void try_all(struct asyncio_loop *loop, struct poll_set *set)
+{
+    sys_event_clear(loop->wake_fd);
+    for (size_t place = 1, count = set->count; place < count; place++) {
+        int fd = set->fds[place].fd;
+
+        readiness_event(loop, fd, readiness_wanted(&set->readiness.fds[fd]));
+    }
+    if (!loop->virtual_time)
+        sys_pause_ns(PAUSE_NS);
+}
+
 static void wait_poll(struct asyncio_loop *loop, int64_t timeout_ns)
 {
     struct poll_set *set = set_of(loop);
 
     refresh(set);
     int n = sys_poll(set->fds, set->count, timeout_ns);
+    if (n < 0)
+        try_all(loop, set);
     if (n <= 0)
         return;
     if (set->fds[0].revents != 0)
