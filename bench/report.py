@@ -1,0 +1,76 @@
+"""The tables of bench/run, made of what it keeps in results.json."""
+
+OURS = "asyncio"
+
+
+def number(figure):
+    if figure is None:
+        return "-"
+    if figure >= 1000:
+        return f"{figure:,.0f}"
+    return f"{figure:.2f}" if figure < 10 else f"{figure:.1f}"
+
+
+def cell(figure):
+    if figure["missing"]:
+        return f"needs {figure['missing']}"
+    if figure["median"] is None:
+        return "-"
+    ratio = f" ({figure['ratio']:.2f}x)" if figure["ratio"] else ""
+    return number(figure["median"]) + ratio
+
+
+def section_table(section):
+    """Lines of cells, the first being the heading."""
+    peers = list(dict.fromkeys(name for row in section["rows"] for name in row["figures"]))
+    yield [section["title"], *peers, "goal", ""]
+    for row in section["rows"]:
+        cells = [cell(row["figures"][peer]) if peer in row["figures"] else "" for peer in peers]
+        if any(figure["median"] is not None for figure in row["figures"].values()) or any(
+                figure["missing"] for figure in row["figures"].values()):
+            yield [row["name"], *cells, row["goal"], row["verdict"]]
+
+
+def counter_tables(counters):
+    instructions = counters["instructions"]
+    if instructions:
+        peers = list(dict.fromkeys(name for row in instructions.values() for name in row))
+        yield [["Instructions per operation (callgrind)", *peers]] + [
+            [name, *(number(row.get(peer)) if peer in row else "" for peer in peers)]
+            for name, row in instructions.items()]
+    if counters["allocations"]:
+        yield [["Allocations per operation", OURS]] + [
+            [name.replace("_", " "), f"{figure:g}"]
+            for name, figure in counters["allocations"].items()]
+    if counters["syscalls"]:
+        names = list(counters["syscalls"])
+        yield [[f"System calls per request ({counters['syscalls_by']})", *names],
+               ["echo, 100 connections, 64 B",
+                *(f"{figure:.2f}" if figure else "-" for figure in counters["syscalls"].values())]]
+
+
+def tables(results):
+    for section in results["sections"]:
+        yield list(section_table(section))
+    yield from counter_tables(results["counters"])
+
+
+def print_text(results):
+    for table in tables(results):
+        widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
+        print()
+        for line in table:
+            cells = [f"{text:<{width}}" if i == 0 or i >= len(line) - 2 and table[0][-1] == ""
+                     else f"{text:>{width}}" for i, (text, width) in enumerate(zip(line, widths))]
+            print("  ".join(cells).rstrip())
+
+
+def print_markdown(results):
+    machine = results["machine"]
+    print(f"{results['date']}, commit {results['commit']}, `{results['command']}`, on {machine}.")
+    for table in tables(results):
+        print()
+        print("| " + " | ".join(table[0]) + " |")
+        print("| --- |" + " ---: |" * (len(table[0]) - 1))
+        for line in table[1:]:
+            print("| " + " | ".join(line) + " |")
