@@ -122,9 +122,9 @@ static size_t bucket_of(double ns)
 
 static double percentile_us(double share)
 {
-    size_t seen = 0, i = 0;
+    size_t least = (size_t)(share * (double)load.requests), seen = 0, i = 0;
 
-    while (i < COARSE * FINE - 1 && (double)(seen += load.latencies[i]) < share * load.requests)
+    while (i < COARSE * FINE - 1 && (seen += load.latencies[i]) < least)
         i++;
     return (double)((uint64_t)(FINE + i % FINE) << (i / FINE)) / 1e3;
 }
