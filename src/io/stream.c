@@ -38,8 +38,7 @@ void stream_release(struct asyncio_stream *stream)
     if (--stream->references > 0)
         return;
     byte_queue_free(&stream->ahead);
-    byte_queue_free(&stream->sending);
-    byte_queue_free(&stream->queued);
+    write_queue_free(&stream->unsent);
     memory_free(stream);
 }
 
@@ -71,7 +70,7 @@ void stream_finish(struct asyncio_stream *stream, int error)
     stream->error = error;
     stream->eof = stream->eof || error == 0;
     stream->paused = false;
-    stream->unsent = 0;
+    write_queue_clear(&stream->unsent);
     stream->type->interrupt(stream);
     stream->type->close(stream);
     waiters_wake_all(&stream->arrivals);
@@ -89,7 +88,7 @@ void asyncio_stream_close(asyncio_stream *stream)
         return;
     stream->state = STREAM_CLOSING;
     stream->eof = true;
-    if (stream->unsent == 0) {
+    if (stream->unsent.size == 0) {
         stream_finish(stream, 0);
         return;
     }

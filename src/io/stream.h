@@ -15,7 +15,7 @@
 #ifndef ASYNCIO_IO_STREAM_H
 #define ASYNCIO_IO_STREAM_H
 
-#include "io/byte_queue.h"
+#include "core/write_queue.h"
 #include "task/task.h"
 
 enum {
@@ -41,7 +41,7 @@ struct stream_type {
     /* Sends what can be sent at once, maybe nothing; how much that was.  Nothing is unsent. */
     int (*send)(struct asyncio_stream *stream, const asyncio_bytes *parts, size_t count);
 
-    /* Sends in the background what stream_unsent() has, and tells stream_sent(). */
+    /* Sends in the background what `unsent` has, and tells stream_sent(). */
     void (*flush)(struct asyncio_stream *stream);
 
     int (*write_eof)(struct asyncio_stream *stream); /* NULL: cannot */
@@ -70,10 +70,8 @@ struct asyncio_stream {
     size_t limit;
     size_t fill_size; /* how much to read ahead at once */
     size_t partial;
-    size_t unsent;                    /* bytes in `sending` and `queued` */
+    struct write_queue unsent;
     struct byte_queue ahead;          /* read, and not yet taken */
-    struct byte_queue sending;        /* an operation may point into it; never grows */
-    struct byte_queue queued;         /* comes after it, when it is empty */
     struct asyncio_waiters_ arrivals; /* the reader, while `fed` */
     struct asyncio_waiters_ writers, drainers, closers;
     void (*gone)(struct asyncio_stream *stream); /* it is CLOSED now; or NULL */
@@ -130,9 +128,6 @@ void stream_skip(struct asyncio_stream *stream, size_t size);
 void stream_arrived(struct asyncio_stream *stream);
 
 /* ---- writing: for the types ---- */
-
-/* The first of what is unsent; not NULL while anything is. */
-const char *stream_unsent(struct asyncio_stream *stream, size_t *size);
 
 /* So much of it has gone; the stream may be CLOSED after it. */
 void stream_sent(struct asyncio_stream *stream, size_t size);

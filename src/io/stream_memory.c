@@ -83,9 +83,9 @@ static int advance(struct asyncio_stream *stream, bool waits)
 
     if (!waits && byte_queue_size(&stream->ahead) > stream->limit)
         return 0;
-    while (peer != NULL && peer->stream.unsent > 0 && room > 0) {
+    while (peer != NULL && peer->stream.unsent.size > 0 && room > 0) {
         size_t size;
-        const char *data = stream_unsent(&peer->stream, &size);
+        const char *data = write_queue_first(&peer->stream.unsent, &size);
 
         if (size > room)
             size = room;
@@ -139,7 +139,7 @@ static void part(struct asyncio_stream *stream)
     memory_of(stream)->peer = NULL;
     peer->peer = NULL;
     end_of(peer);
-    if (peer->stream.unsent > 0)
+    if (peer->stream.unsent.size > 0)
         stream_finish(&peer->stream, -ECONNRESET);
 }
 

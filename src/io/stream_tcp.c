@@ -120,7 +120,7 @@ static void flushed(asyncio_op *op, int result)
         stream_finish(stream, result == -ECANCELED ? ASYNCIO_ECLOSED : result);
     else if (stream->state != STREAM_CLOSED)
         stream_sent(stream, (size_t)result);
-    if (stream->unsent > 0)
+    if (stream->unsent.size > 0)
         flush(stream);
     stream_release(stream);
 }
@@ -132,7 +132,7 @@ static void flush(struct asyncio_stream *stream)
 
     if (tcp->flushing)
         return;
-    const char *data = stream_unsent(stream, &size);
+    const char *data = write_queue_first(&stream->unsent, &size);
     tcp->flushing = true;
     stream_hold(stream);
     op_prepare(&tcp->flush_op, stream->loop, OP_SEND, tcp->fd, (void *)(uintptr_t)data, size, NULL);

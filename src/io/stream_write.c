@@ -5,9 +5,6 @@
  * them goes on, and wakes the next when it has left room.  A writer that is in the queue has
  * written nothing; one that is not has written everything.  Room for all of it is made before the
  * first byte goes, so that nothing can be half done for lack of memory.
- *
- * Two queues, because an operation may hold on to the first: it stays where it is until the bytes
- * in it are sent, and the second grows meanwhile.  Then they change places.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,18 +17,6 @@
 enum { DROPPED_WARN = 5, PRINTF_ROOM = 512 };
 
 /* ---- what is unsent ---- */
-
-const char *stream_unsent(struct asyncio_stream *stream, size_t *size)
-{
-    if (byte_queue_size(&stream->sending) == 0) {
-        struct byte_queue empty = stream->sending;
-
-        stream->sending = stream->queued;
-        stream->queued = empty;
-    }
-    *size = byte_queue_size(&stream->sending);
-    return byte_queue_first(&stream->sending);
-}
 
 static void wake_first_writer(struct asyncio_stream *stream)
 {
@@ -52,14 +37,13 @@ static int send_eof(struct asyncio_stream *stream)
 
 void stream_sent(struct asyncio_stream *stream, size_t size)
 {
-    byte_queue_drop(&stream->sending, size);
-    stream->unsent -= size;
-    if (stream->paused && stream->unsent <= STREAM_LOW_WATER) {
+    write_queue_drop(&stream->unsent, size);
+    if (stream->paused && stream->unsent.size <= STREAM_LOW_WATER) {
         stream->paused = false;
         waiters_wake_all(&stream->drainers);
         wake_first_writer(stream);
     }
-    if (stream->unsent > 0)
+    if (stream->unsent.size > 0)
         return;
     if (stream->eof_wanted)
         asyncio_ignore(send_eof(stream));
@@ -67,29 +51,15 @@ void stream_sent(struct asyncio_stream *stream, size_t size)
         stream_finish(stream, 0);
 }
 
-/* Without its first `skip` bytes. */
-static void queue_parts(struct asyncio_stream *stream, const asyncio_bytes *parts, size_t count,
-                        size_t skip)
-{
-    for (size_t i = 0; i < count; i++) {
-        size_t without = skip < parts[i].size ? skip : parts[i].size;
-
-        skip -= without;
-        if (parts[i].size > without)
-            byte_queue_push(&stream->queued, (const char *)parts[i].data + without,
-                            parts[i].size - without);
-    }
-}
-
 /* All or nothing, without waiting. */
 static int send_or_queue(struct asyncio_stream *stream, const asyncio_bytes *parts, size_t count,
                          size_t size)
 {
-    int r = byte_queue_reserve(&stream->queued, size);
+    int r = write_queue_reserve(&stream->unsent, size);
 
     if (r < 0)
         return r;
-    r = stream->unsent == 0 ? stream->type->send(stream, parts, count) : 0;
+    r = stream->unsent.size == 0 ? stream->type->send(stream, parts, count) : 0;
     if (r < 0) {
         if (!stream_is_local_error(r))
             stream_finish(stream, r);
@@ -97,9 +67,8 @@ static int send_or_queue(struct asyncio_stream *stream, const asyncio_bytes *par
     }
     if ((size_t)r == size)
         return 0;
-    queue_parts(stream, parts, count, (size_t)r);
-    stream->unsent += size - (size_t)r;
-    stream->paused = stream->paused || stream->unsent > STREAM_HIGH_WATER;
+    write_queue_push(&stream->unsent, parts, count, (size_t)r);
+    stream->paused = stream->paused || stream->unsent.size > STREAM_HIGH_WATER;
     stream->type->flush(stream);
     return 0;
 }
@@ -275,7 +244,7 @@ int asyncio_stream_drain(asyncio_stream *stream)
 
 size_t asyncio_stream_get_write_buffer_size(const asyncio_stream *stream)
 {
-    return stream->unsent;
+    return stream->unsent.size;
 }
 
 /* ---- the end ---- */
@@ -294,5 +263,5 @@ int asyncio_stream_write_eof(asyncio_stream *stream)
     if (stream->state != STREAM_OPEN || stream->eof_wanted)
         return 0;
     stream->eof_wanted = true;
-    return stream->unsent == 0 ? send_eof(stream) : 0;
+    return stream->unsent.size == 0 ? send_eof(stream) : 0;
 }

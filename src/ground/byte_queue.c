@@ -3,7 +3,7 @@
  * The bytes are moved to the front of the memory when that costs no more than what has gone since
  * they were last moved; otherwise the memory doubles.  So each byte is moved about once.
  */
-#include "io/byte_queue.h"
+#include "ground/byte_queue.h"
 
 #include <errno.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  * Bytes move only inside byte_queue_reserve(); until that is called, memory that was reserved may
  * be written to by others, such as the kernel.
  */
-#ifndef ASYNCIO_IO_BYTE_QUEUE_H
-#define ASYNCIO_IO_BYTE_QUEUE_H
+#ifndef ASYNCIO_GROUND_BYTE_QUEUE_H
+#define ASYNCIO_GROUND_BYTE_QUEUE_H
 
 #include <stddef.h>
 #include <string.h>

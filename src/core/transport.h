@@ -1,0 +1,156 @@
+/* transport.h - transports: what all kinds have in common, and what each must do itself.
+ *
+ *     NEW -> open -> OPEN -> close -> CLOSING -> all is sent, all is shut -> LOST ->
+ * connection_lost |               `----------- abort, or an error ----------------------^
+ *      `-- open was cancelled or failed: no protocol was ever called
+ *
+ * A transport moves bytes between the system (or a transport below it) and its protocol.  This
+ * floor keeps the state, the bytes that wait to be sent, the water marks, and calls the protocol;
+ * the type does the moving.  Nothing here knows of tasks.
+ *
+ * Who owes what.  The type reads only between read_start and read_stop, and hands over what it read
+ * with transport_deliver(), transport_deliver_eof().  It tells what became of unsent bytes with
+ * transport_sent(), and the end of the connection, whatever its reason, with transport_lost(), once
+ * or many times; the first counts.  After its `close` was called it calls nothing of this any more.
+ * The protocol is called only from the loop, never inside a call that its owner made, but for
+ * pause_writing (inside the write), and in the context in which the transport was made.
+ *
+ * References are held by the connection, until connection_lost has returned; by users
+ * (asyncio_transport_ref); by each operation that the loop has; and by each call here that calls a
+ * protocol.  With the last one the type's `free` is called.
+ */
+#ifndef ASYNCIO_CORE_TRANSPORT_H
+#define ASYNCIO_CORE_TRANSPORT_H
+
+#include "core/future.h"
+#include "core/write_queue.h"
+
+enum {
+    TRANSPORT_HIGH_WATER = 64 * 1024,
+    TRANSPORT_LOW_WATER = 16 * 1024,
+    TRANSPORT_READ_SIZE = 256 * 1024, /* what one read moves at most */
+};
+
+enum transport_state { TRANSPORT_NEW, TRANSPORT_OPEN, TRANSPORT_CLOSING, TRANSPORT_LOST };
+
+/* NULL members: not of this kind (-ENOTSUP), or nothing to do. */
+struct transport_type {
+    const char *kind; /* for messages: "socket", "read pipe", "TLS" */
+
+    /* Data is wanted from now on, or not any more; called in turns. */
+    void (*read_start)(struct asyncio_transport *transport);
+    void (*read_stop)(struct asyncio_transport *transport);
+
+    /* Sends what can be sent at once, maybe nothing; how much that was.  Nothing is unsent. */
+    int (*send)(struct asyncio_transport *transport, const asyncio_bytes *parts, size_t count);
+
+    /* Sends in the background what transport->unsent has, and tells transport_sent(). */
+    void (*flush)(struct asyncio_transport *transport);
+
+    int (*write_eof)(struct asyncio_transport *transport);
+
+    /* CLOSING, and all is sent: ends the connection in good order, then tells transport_lost(0).
+     * NULL: there is no such order. */
+    void (*shut)(struct asyncio_transport *transport);
+
+    /* LOST now: gives back what it has of the system; ends its operations. */
+    void (*close)(struct asyncio_transport *transport);
+
+    /* The last reference is gone: frees the memory. */
+    void (*free)(struct asyncio_transport *transport);
+
+    int (*sendto)(struct asyncio_transport *transport, const void *data, size_t size,
+                  const asyncio_address *to);
+    int (*get_peername)(const struct asyncio_transport *transport, asyncio_address *address);
+    int (*get_sockname)(const struct asyncio_transport *transport, asyncio_address *address);
+    int (*get_socket)(const struct asyncio_transport *transport, asyncio_socket *socket);
+    int (*get_pipe)(const struct asyncio_transport *transport, asyncio_file *pipe);
+};
+
+struct asyncio_transport {
+    const struct transport_type *type;
+    struct asyncio_loop *loop;
+    asyncio_protocol *protocol;
+    struct context_node *context; /* in which it was made, and the protocol is called */
+    int references;
+    int error; /* of the connection: what connection_lost gets */
+    enum transport_state state;
+    bool reading;      /* between read_start and read_stop */
+    bool read_paused;  /* by pause_reading */
+    bool eof;          /* the peer's end was delivered */
+    bool write_paused; /* pause_writing was called last */
+    bool eof_wanted;   /* by write_eof */
+    bool busy;         /* sendfile has it: writing is ASYNCIO_ESTATE */
+    unsigned dropped;  /* writes since the connection was lost */
+    size_t high, low;  /* water marks */
+    struct write_queue unsent;
+    asyncio_handle soon;     /* opens it, or ends it */
+    asyncio_future *opening; /* completed after connection_made; NULL: nobody waits */
+    struct loop_guest guest; /* the loop closes: connection_lost, at once */
+    void (*gone)(struct asyncio_transport *transport); /* connection_lost has returned; or NULL */
+    void *owner;                                       /* for `gone`: a server's client, a stream */
+};
+
+/* ---- for the types ---- */
+
+/* NEW, with one reference, the connection's; captures the context.  The struct is all set. */
+void transport_init(struct asyncio_transport *transport, const struct transport_type *type,
+                    struct asyncio_loop *loop, asyncio_protocol *protocol);
+
+/* Soon: connection_made, then reading starts, then `done` (may be NULL) is completed with 0. `done`
+ * was begun by future_begin() or is begun here; cancelling it before that closes the transport and
+ * the protocol hears nothing. */
+void transport_open(struct asyncio_transport *transport, asyncio_future *done);
+
+/* Ends one that was never opened. */
+void transport_discard(struct asyncio_transport *transport);
+
+void transport_hold(struct asyncio_transport *transport);
+void transport_release(struct asyncio_transport *transport);
+
+/* Bytes came: data_received, or get_buffer and buffer_updated until all are delivered.  A failure
+ * of the protocol loses the connection. */
+void transport_deliver(struct asyncio_transport *transport, const void *data, size_t size);
+
+/* Where the protocol wants the next bytes: 1, and `data` and `size` are set; 0: it has no
+ * get_buffer, read to somewhere and deliver; < 0: it has failed, and the connection is lost.  After
+ * 1 and a read, transport_updated(). */
+int transport_get_buffer(struct asyncio_transport *transport, size_t hint, void **data,
+                         size_t *size);
+void transport_updated(struct asyncio_transport *transport, size_t size);
+
+/* The peer's end: eof_received, then closes unless that said 1 (and the type can stay half open:
+ * `may_stay`). */
+void transport_deliver_eof(struct asyncio_transport *transport, bool may_stay);
+
+/* So much of `unsent` is sent (write_queue_drop was called): resumes the protocol, sends the end,
+ * goes on closing.  The transport may be LOST after it. */
+void transport_sent(struct asyncio_transport *transport);
+
+/* It is over, with an error or 0; connection_lost will be called soon. */
+void transport_lost(struct asyncio_transport *transport, int error);
+
+/* The same, and the exception handler is told `message`, unless the error is everyday life: reset,
+ * broken pipe, aborted. */
+void transport_fatal(struct asyncio_transport *transport, int error, const char *message);
+
+/* Calls fn(transport) in its context, with a reference held. */
+void transport_in_context(struct asyncio_transport *transport,
+                          void (*fn)(struct asyncio_transport *transport, void *arg), void *arg);
+
+/* ---- kinds, for the library's own callers ---- */
+
+/* A stream socket, connected and owned from then on: not opened yet.  What fails leaves the socket
+ * the caller's.  -ENOMEM. */
+int socket_transport_new(struct asyncio_transport **transport, struct asyncio_loop *loop,
+                         asyncio_protocol *protocol, asyncio_socket socket);
+
+/* `peer`, unless NULL, is what get_peername tells; otherwise the system is asked. */
+void socket_transport_set_peer(struct asyncio_transport *transport, const asyncio_address *peer);
+
+int read_pipe_transport_new(struct asyncio_transport **transport, struct asyncio_loop *loop,
+                            asyncio_protocol *protocol, asyncio_file pipe);
+int write_pipe_transport_new(struct asyncio_transport **transport, struct asyncio_loop *loop,
+                             asyncio_protocol *protocol, asyncio_file pipe);
+
+#endif

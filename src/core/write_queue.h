@@ -1,0 +1,33 @@
+/* write_queue.h - bytes that wait to be sent, while an operation may hold on to some of them.
+ *
+ * Two queues: an operation of the loop may point into the first, which stays where it is until its
+ * bytes are sent; the second grows meanwhile.  When the first is empty they change places.  Room is
+ * reserved before anything is sent, so that a write is never half done for lack of memory.
+ */
+#ifndef ASYNCIO_CORE_WRITE_QUEUE_H
+#define ASYNCIO_CORE_WRITE_QUEUE_H
+
+#include "asyncio.h"
+#include "ground/byte_queue.h"
+
+struct write_queue {
+    struct byte_queue sending, queued;
+    size_t size; /* of both */
+};
+
+/* Makes room for so many bytes more.  -ENOMEM. */
+int write_queue_reserve(struct write_queue *queue, size_t size);
+
+/* Adds the parts without their first `skip` bytes; room was reserved. */
+void write_queue_push(struct write_queue *queue, const asyncio_bytes *parts, size_t count,
+                      size_t skip);
+
+/* The first of the bytes, which stay where they are until dropped; not NULL while there are any. */
+const char *write_queue_first(struct write_queue *queue, size_t *size);
+void write_queue_drop(struct write_queue *queue, size_t size);
+
+/* Drops all; memory that an operation may point into is kept until write_queue_free(). */
+void write_queue_clear(struct write_queue *queue);
+void write_queue_free(struct write_queue *queue);
+
+#endif
