@@ -1,25 +1,11 @@
-/* address.h - what the files here have to know of an address. */
+/* address.h - addresses in what is said of an error. */
 #ifndef ASYNCIO_IO_ADDRESS_H
 #define ASYNCIO_IO_ADDRESS_H
 
 #include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
 
+#include "core/address.h"
 #include "task/task.h"
-
-static inline int address_family(const asyncio_address *address)
-{
-    struct sockaddr any = { .sa_family = AF_UNSPEC };
-
-    memcpy(&any, address->data, address->size < sizeof any ? address->size : sizeof any);
-    return any.sa_family;
-}
-
-static inline bool address_is_internet(const asyncio_address *address)
-{
-    return address_family(address) == AF_INET || address_family(address) == AF_INET6;
-}
 
 /* For errors that somebody may want to know the address of: "connect to [::1]:80: refused". */
 static inline void address_set_detail(const char *what, const asyncio_address *address, int error)

@@ -4,18 +4,41 @@
  * the last handler has returned, so that its argument may be a local variable of the caller.  That
  * wait cannot be broken off; the handlers were cancelled, and it is for them to end.
  */
-#include "io/server.h"
-#include "sync/waiters.h"
+#include "io/client.h"
+
+/* ---- waiting ---- */
+
+struct server_wait {
+    struct server_watch watch;
+    struct waiter waiter;
+};
+
+static void wake(struct server_watch *watch)
+{
+    waiter_wake(&CONTAINER_OF(watch, struct server_wait, watch)->waiter);
+}
+
+/* Parks the task until the watch is over, or something else wakes it.  0, or -ECANCELED. */
+static int wait_for(struct asyncio_server *server, struct server_wait *wait,
+                    const struct wait_type *type)
+{
+    wait->watch.ended = wake;
+    wait->waiter = (struct waiter){ .wait = { type, server }, .task = task_current };
+    server_watch_start(server, &wait->watch);
+    int r = task_park(&wait->waiter.wait);
+    server_watch_stop(server, &wait->watch);
+    return wait->waiter.state == WAITER_CANCELLED ? -ECANCELED : r;
+}
 
 /* ---- wait_closed, serve_forever ---- */
 
 static int wait_for_clients(struct asyncio_server *server)
 {
     static const struct wait_type type = WAITER_TYPE("waits for a server to be closed");
-    struct waiter waiter;
+    struct server_wait wait = { .watch.over = server_is_left };
 
-    while (server->state != SERVER_CLOSED || server->client_count > 0) {
-        int r = waiter_wait(&waiter, &server->closers, &type, server);
+    while (!server_is_left(server)) {
+        int r = wait_for(server, &wait, &type);
 
         if (r < 0)
             return r;
@@ -37,7 +60,7 @@ int asyncio_server_wait_closed(asyncio_server *server)
 
     if (r < 0)
         return r;
-    if (server->state == SERVER_CLOSED && server->client_count == 0) {
+    if (server_is_left(server)) {
         task_spend(task, 1);
         return 0;
     }
@@ -51,10 +74,10 @@ int asyncio_server_wait_closed(asyncio_server *server)
 static int serve_forever(struct asyncio_server *server)
 {
     static const struct wait_type type = WAITER_TYPE("serves");
-    struct waiter waiter;
+    struct server_wait wait = { .watch.over = server_is_closed };
 
     server->served_forever = true;
-    int r = waiter_wait(&waiter, &server->serving_forever, &type, server);
+    int r = wait_for(server, &wait, &type);
     server->served_forever = false;
     asyncio_server_close(server);
     return r < 0 ? r : -ECANCELED;
@@ -86,30 +109,30 @@ static int time_is_over(void *arg)
     return 0;
 }
 
-static bool is_idle(const struct asyncio_server *server)
-{
-    return server->busy_count == 0;
-}
-
 /* Until no client is busy, or loop time `when`, for one turn at least.  0, -ETIMEDOUT, -ECANCELED;
  * -ENOMEM: there was no waiting. */
 static int wait_until_idle(struct asyncio_server *server, double when)
 {
     static const struct wait_type type = WAITER_TYPE("waits for the clients of a server");
-    struct waiter waiter;
+    struct server_wait wait = { .watch.over = server_is_idle };
     asyncio_timer timer = { 0 };
     int r = 0;
 
-    while (r == 0 && !is_idle(server)) {
+    while (r == 0 && !server_is_idle(server)) {
         if (!isinf(when))
-            r = asyncio_loop_call_at(server->loop, &timer, when, time_is_over, &waiter);
+            r = asyncio_loop_call_at(server->loop, &timer, when, time_is_over, &wait.waiter);
         if (r == 0)
-            r = waiter_wait(&waiter, &server->leavers, &type, server);
+            r = wait_for(server, &wait, &type);
         asyncio_timer_cancel(&timer);
-        if (r == 0 && !is_idle(server) && asyncio_loop_time(server->loop) >= when)
+        if (r == 0 && !server_is_idle(server) && asyncio_loop_time(server->loop) >= when)
             r = -ETIMEDOUT;
     }
     return r;
+}
+
+static bool none_is_active(const struct asyncio_server *server)
+{
+    return server->active_count == 0;
 }
 
 /* Nothing can break out of it: what the handlers use is about to go. */
@@ -117,17 +140,17 @@ static void wait_for_handlers(struct asyncio_server *server)
 {
     static const struct wait_type type = { .what = "waits for the last handlers of a server",
                                            .keeps_cancel = true };
-    struct waiter waiter;
+    struct server_wait wait = { .watch.over = none_is_active };
 
-    while (server->handler_count > 0)
-        asyncio_ignore(waiter_wait(&waiter, &server->leavers, &type, server));
+    while (!none_is_active(server))
+        asyncio_ignore(wait_for(server, &wait, &type));
 }
 
 int asyncio_serve(asyncio_stream_handler *handler, void *arg, const asyncio_server_options *options)
 {
     double grace = options != NULL ? options->grace : 0;
     struct asyncio_server *server;
-    int r = server_start(&server, handler, arg, options);
+    int r = stream_server_start(&server, handler, arg, options);
 
     if (r < 0)
         return r;
@@ -137,7 +160,7 @@ int asyncio_serve(asyncio_stream_handler *handler, void *arg, const asyncio_serv
     /* Cancelled again, it does not wait for the time to be over. */
     if (grace > 0)
         asyncio_ignore(wait_until_idle(server, asyncio_loop_time(server->loop) + grace));
-    server_cancel_handlers(server);
+    server_cancel_clients(server);
     wait_for_handlers(server);
     asyncio_server_free(server);
     return r;
@@ -151,7 +174,7 @@ static int end_within(struct asyncio_server *server, double grace)
 
     if (r == 0)
         return 0;
-    server_cancel_handlers(server);
+    server_cancel_clients(server);
     if (r == -ETIMEDOUT)
         r = wait_until_idle(server, now + grace);
     if (r < 0)
@@ -172,11 +195,11 @@ int asyncio_server_shutdown(asyncio_server *server, double grace, asyncio_shutdo
         asyncio_server_close(server);
         r = end_within(server, grace > 0 ? grace : 0);
         if (r != -ECANCELED)
-            r = server->handler_count > 0 ? -ETIMEDOUT : 0;
+            r = server->active_count > 0 ? -ETIMEDOUT : 0;
     }
     *counts = (asyncio_shutdown_counts){ .finished = server->finished - finished,
                                          .cancelled = server->cancelled - cancelled,
-                                         .left = server->handler_count };
+                                         .left = server->active_count };
     server_release(server);
     return r;
 }

@@ -5,18 +5,21 @@
  * over, as long as there is another; so is IPv6 where it is turned off.
  */
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
 
+#include "core/address.h"
+#include "core/server.h"
 #include "ground/memory.h"
 #include "ground/sys.h"
-#include "io/address.h"
-#include "io/server.h"
 #include "loop/op.h"
 
 enum { HOST_SIZE = 64 /* of "address%interface" */, PORT_TRIES = 10 };
 
 static int set_options(int fd, int family, const asyncio_server_options *options)
 {
-    int r = tcp_set_nodelay(fd); /* connections inherit it, and keep_alive */
+    int r = sys_set_option(fd, IPPROTO_TCP, TCP_NODELAY,
+                           1); /* connections inherit it, and keep_alive */
 
     if (r == 0 && !options->no_reuse_address)
         r = sys_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -39,8 +42,18 @@ static int add(struct asyncio_server *server, int fd)
     return r;
 }
 
+/* What asyncio_error_detail() is to say. */
+static void set_detail(struct server_request *request, const asyncio_address *address, int error)
+{
+    char text[128];
+
+    asyncio_address_format(address, text, sizeof text);
+    snprintf(request->detail, sizeof request->detail, "bind to %s: %s", text,
+             asyncio_strerror(error));
+}
+
 static int bind_address(struct asyncio_server *server, const asyncio_address *address,
-                        const asyncio_server_options *options)
+                        struct server_request *request, const asyncio_server_options *options)
 {
     int family = address_family(address), fd = sys_socket(family, SOCK_STREAM, 0);
 
@@ -50,7 +63,7 @@ static int bind_address(struct asyncio_server *server, const asyncio_address *ad
     if (r == 0) {
         r = sys_bind(fd, address);
         if (r < 0)
-            address_set_detail("bind to", address, r);
+            set_detail(request, address, r);
     }
     if (r == 0)
         r = add(server, fd);
@@ -66,9 +79,7 @@ static int bind_address(struct asyncio_server *server, const asyncio_address *ad
 static bool is_bound(const struct asyncio_server *server, const asyncio_address *address)
 {
     for (size_t i = 0; i < server->listener_count; i++) {
-        const asyncio_address *other = &server->listeners[i].from;
-
-        if (other->size == address->size && memcmp(other->data, address->data, other->size) == 0)
+        if (address_equal(&server->listeners[i].from, address))
             return true;
     }
     return false;
@@ -91,19 +102,22 @@ static int next_host(const char **list, char *host)
 }
 
 static int bind_host(struct asyncio_server *server, const char *host, unsigned port,
-                     const asyncio_server_options *options)
+                     struct server_request *request, const asyncio_server_options *options)
 {
     asyncio_address address;
-    int r = address_parse(&address, host, port);
+    int r = asyncio_address_init(&address, host, port);
 
+    if (r == -EINVAL)
+        snprintf(request->detail, sizeof request->detail, "'%s', port %u: not a numeric address",
+                 host, port);
     if (r < 0 || is_bound(server, &address))
         return r;
-    return bind_address(server, &address, options);
+    return bind_address(server, &address, request, options);
 }
 
 /* With `same_port`, one that was chosen for the first is used for the others, too. */
 static int bind_hosts(struct asyncio_server *server, const char *list, bool same_port,
-                      const asyncio_server_options *options)
+                      struct server_request *request, const asyncio_server_options *options)
 {
     unsigned port = options->port;
     char host[HOST_SIZE];
@@ -112,7 +126,7 @@ static int bind_hosts(struct asyncio_server *server, const char *list, bool same
     do {
         r = next_host(&list, host);
         if (r == 0)
-            r = bind_host(server, host, port, options);
+            r = bind_host(server, host, port, request, options);
         if (r == -EADDRNOTAVAIL || r == -EAFNOSUPPORT)
             missing = r;
         else if (r < 0)
@@ -130,13 +144,14 @@ static void close_all(struct asyncio_server *server)
 }
 
 /* A port that was free for IPv6 need not be so for IPv4. */
-static int bind_everywhere(struct asyncio_server *server, const asyncio_server_options *options)
+static int bind_everywhere(struct asyncio_server *server, struct server_request *request,
+                           const asyncio_server_options *options)
 {
-    int r = bind_hosts(server, "::,0.0.0.0", true, options);
+    int r = bind_hosts(server, "::,0.0.0.0", true, request, options);
 
     for (int i = 0; i < PORT_TRIES && r == -EADDRINUSE && options->port == 0; i++) {
         close_all(server);
-        r = bind_hosts(server, "::,0.0.0.0", true, options);
+        r = bind_hosts(server, "::,0.0.0.0", true, request, options);
     }
     return r;
 }
@@ -153,15 +168,16 @@ static int take_over(struct asyncio_server *server, int fd)
     return r < 0 ? r : add(server, fd);
 }
 
-static int bind_all(struct asyncio_server *server, const asyncio_server_options *options)
+static int bind_all(struct asyncio_server *server, struct server_request *request,
+                    const asyncio_server_options *options)
 {
     bool everywhere = options->host == NULL || options->host[0] == '\0';
 
     if (options->socket != NULL)
         return everywhere && options->port == 0 ? take_over(server, *options->socket) : -EINVAL;
     if (everywhere)
-        return bind_everywhere(server, options);
-    return bind_hosts(server, options->host, false, options);
+        return bind_everywhere(server, request, options);
+    return bind_hosts(server, options->host, false, request, options);
 }
 
 static size_t most_listeners(const asyncio_server_options *options)
@@ -174,7 +190,7 @@ static size_t most_listeners(const asyncio_server_options *options)
 }
 
 int server_bind(struct asyncio_server **server, struct asyncio_loop *loop,
-                const asyncio_server_options *options)
+                struct server_request *request, const asyncio_server_options *options)
 {
     struct asyncio_server *made =
         memory_zeroed(sizeof *made + most_listeners(options) * sizeof made->listeners[0]);
@@ -182,7 +198,7 @@ int server_bind(struct asyncio_server **server, struct asyncio_loop *loop,
     if (made == NULL)
         return -ENOMEM;
     made->loop = loop;
-    int r = bind_all(made, options);
+    int r = bind_all(made, request, options);
     if (r < 0) {
         close_all(made);
         memory_free(made);

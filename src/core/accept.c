@@ -9,8 +9,8 @@
  * one connection and close it, and taken back.  Then accepting rests for a second, whatever was
  * short. That is reported once, until accepting works again.
  */
+#include "core/server.h"
 #include "ground/sys.h"
-#include "io/server.h"
 #include "loop/op.h"
 
 static const double RETRY_DELAY = 1.0;
@@ -75,6 +75,19 @@ static bool may_accept(const struct listener *listener)
            (server->max_clients == 0 || server->client_count < server->max_clients);
 }
 
+/* In a copy of the context of who started serving, whatever the loop was doing meanwhile. */
+static int welcome(struct asyncio_server *server, int fd, const asyncio_address *from)
+{
+    struct context_slot *outer = context_current, slot;
+
+    context_slot_init(&slot, NULL, context_node_ref(server->context));
+    context_current = &slot;
+    int r = server->type->start(server, fd, from);
+    context_current = outer;
+    context_slot_destroy(&slot);
+    return r;
+}
+
 static void take(struct listener *listener, int result)
 {
     struct asyncio_server *server = listener->server;
@@ -85,7 +98,7 @@ static void take(struct listener *listener, int result)
         return;
     }
     server->starved = false;
-    int r = client_start(server, listener->op.accepted, &listener->from);
+    int r = welcome(server, listener->op.accepted, &listener->from);
     if (r < 0)
         loop_report(server->loop, "a connection was closed, since it could not be handled", r,
                     &(asyncio_exception_context){ .message = NULL });
