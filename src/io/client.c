@@ -10,7 +10,7 @@
 #include "ground/sys.h"
 
 struct client {
-    struct tcp_stream tcp;
+    struct fd_stream direct;
     struct server_client base;
     asyncio_task *task; /* a reference, once there is one */
 };
@@ -20,7 +20,7 @@ static struct client *client_of(struct asyncio_stream *stream)
     return (struct client *)(void *)stream; /* its first member's first */
 }
 
-_Static_assert(offsetof(struct client, tcp) == 0, "a client is freed as its stream");
+_Static_assert(offsetof(struct client, direct) == 0, "a client is freed as its stream");
 
 static struct client *client_of_base(struct server_client *base)
 {
@@ -32,7 +32,7 @@ static struct client *client_of_base(struct server_client *base)
 /* The handler has returned or the connection is closed; called for both, in either order. */
 static void update(struct client *client)
 {
-    const struct asyncio_stream *stream = &client->tcp.stream;
+    const struct asyncio_stream *stream = &client->direct.stream;
 
     server_client_update(&client->base, !stream->lent, stream->state == STREAM_CLOSED);
 }
@@ -45,7 +45,7 @@ static void gone(struct asyncio_stream *stream)
 /* The handler has returned, or there will be none. */
 static void end_handling(struct client *client, bool ran)
 {
-    struct asyncio_stream *stream = &client->tcp.stream;
+    struct asyncio_stream *stream = &client->direct.stream;
     bool lent = stream->lent;
 
     if (lent)
@@ -82,7 +82,7 @@ static int run_handler(void *arg)
 
     if (client->task == NULL) /* it is eager: who makes it has not come back yet */
         client->task = asyncio_task_ref(task_current);
-    int r = server->handler(&client->tcp.stream, server->arg);
+    int r = server->handler(&client->direct.stream, server->arg);
     if (worth_reporting(server, r))
         loop_report(server->loop, "unhandled error in the handler of a connection", r,
                     &(asyncio_exception_context){ .task = task_current });
@@ -92,7 +92,7 @@ static int run_handler(void *arg)
 
 static int start_handler(struct client *client)
 {
-    struct asyncio_stream *stream = &client->tcp.stream;
+    struct asyncio_stream *stream = &client->direct.stream;
     struct asyncio_server *server = client->base.server;
     asyncio_task *task;
 
@@ -113,9 +113,9 @@ static int start_handler(struct client *client)
 static void join(struct client *client, struct asyncio_server *server)
 {
     client->task = NULL;
-    client->tcp.stream.lent = true;
-    client->tcp.stream.gone = gone;
-    stream_hold(&client->tcp.stream);
+    client->direct.stream.lent = true;
+    client->direct.stream.gone = gone;
+    stream_hold(&client->direct.stream);
     server_client_join(&client->base, server);
 }
 
@@ -127,15 +127,15 @@ static int start(struct asyncio_server *server, int fd, const asyncio_address *f
         sys_close(fd);
         return -ENOMEM;
     }
-    tcp_stream_init(&client->tcp, server->loop, server->limit);
-    int r = tcp_stream_adopt(&client->tcp, fd);
+    fd_stream_init(&client->direct, server->loop, server->limit);
+    int r = fd_stream_adopt(&client->direct, fd);
     if (r < 0) {
         sys_close(fd);
-        tcp_stream_discard(&client->tcp);
+        fd_stream_discard(&client->direct);
         return r;
     }
-    client->tcp.peer.size = from->size;
-    memcpy(client->tcp.peer.data, from->data, from->size);
+    client->direct.peer.size = from->size;
+    memcpy(client->direct.peer.data, from->data, from->size);
     join(client, server);
     return start_handler(client);
 }
@@ -151,12 +151,12 @@ static bool cancel(struct server_client *base)
 
 static void close_client(struct server_client *base)
 {
-    asyncio_stream_close(&client_of_base(base)->tcp.stream);
+    asyncio_stream_close(&client_of_base(base)->direct.stream);
 }
 
 static void abort_client(struct server_client *base)
 {
-    asyncio_stream_abort(&client_of_base(base)->tcp.stream);
+    asyncio_stream_abort(&client_of_base(base)->direct.stream);
 }
 
 const struct server_client_type stream_client_type = {

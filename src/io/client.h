@@ -3,7 +3,7 @@
 #define ASYNCIO_IO_CLIENT_H
 
 #include "core/server.h"
-#include "io/stream_tcp.h"
+#include "io/stream_fd.h"
 
 extern const struct server_client_type stream_client_type;
 

@@ -6,12 +6,12 @@
 #include "ground/memory.h"
 #include "ground/sys.h"
 #include "io/address.h"
-#include "io/stream_tcp.h"
+#include "io/stream_fd.h"
 #include "loop/op.h"
 
 /* ---- a socket that is connected already ---- */
 
-static int take_over(struct tcp_stream *tcp, int fd)
+static int take_over(struct fd_stream *fds, int fd)
 {
     int type = sys_get_option(fd, SOL_SOCKET, SO_TYPE);
 
@@ -19,12 +19,12 @@ static int take_over(struct tcp_stream *tcp, int fd)
         return type;
     if (type != SOCK_STREAM)
         return -EINVAL;
-    int r = sys_getpeername(fd, &tcp->peer);
+    int r = sys_getpeername(fd, &fds->peer);
     if (r == 0)
         r = sys_set_nonblocking(fd);
-    if (r == 0 && address_is_internet(&tcp->peer))
+    if (r == 0 && address_is_internet(&fds->peer))
         r = tcp_set_nodelay(fd);
-    return r < 0 ? r : tcp_stream_adopt(tcp, fd);
+    return r < 0 ? r : fd_stream_adopt(fds, fd);
 }
 
 /* ---- a new one ---- */
@@ -48,9 +48,9 @@ static int bind_local(int fd, int family, const asyncio_connection_options *opti
 }
 
 /* The socket is the stream's, if this succeeds. */
-static int make_socket(struct tcp_stream *tcp, const asyncio_connection_options *options)
+static int make_socket(struct fd_stream *fds, const asyncio_connection_options *options)
 {
-    int family = address_family(&tcp->peer), fd = sys_socket(family, SOCK_STREAM, 0);
+    int family = address_family(&fds->peer), fd = sys_socket(family, SOCK_STREAM, 0);
 
     if (fd < 0)
         return fd;
@@ -58,35 +58,35 @@ static int make_socket(struct tcp_stream *tcp, const asyncio_connection_options 
     if (r == 0)
         r = bind_local(fd, family, options);
     if (r == 0)
-        r = tcp_stream_adopt(tcp, fd);
+        r = fd_stream_adopt(fds, fd);
     if (r < 0)
         sys_close(fd);
     return r;
 }
 
-static int connect_to(struct tcp_stream *tcp, const char *host, unsigned port,
+static int connect_to(struct fd_stream *fds, const char *host, unsigned port,
                       const asyncio_connection_options *options)
 {
     asyncio_op op;
-    int r = address_parse(&tcp->peer, host, port);
+    int r = address_parse(&fds->peer, host, port);
 
     if (r == 0)
-        r = make_socket(tcp, options);
+        r = make_socket(fds, options);
     if (r < 0)
         return r;
-    op_prepare(&op, tcp->stream.loop, OP_CONNECT, tcp->fd, NULL, 0, &tcp->peer);
+    op_prepare(&op, fds->stream.loop, OP_CONNECT, fds->in, NULL, 0, &fds->peer);
     r = await_op(&op);
     if (r < 0 && r != -ECANCELED)
-        address_set_detail("connect to", &tcp->peer, r);
+        address_set_detail("connect to", &fds->peer, r);
     return r;
 }
 
-static int open_stream(struct tcp_stream *tcp, const char *host, unsigned port,
+static int open_stream(struct fd_stream *fds, const char *host, unsigned port,
                        const asyncio_connection_options *options)
 {
     if (options->socket != NULL)
-        return take_over(tcp, *options->socket);
-    return connect_to(tcp, host, port, options);
+        return take_over(fds, *options->socket);
+    return connect_to(fds, host, port, options);
 }
 
 int asyncio_open_connection(asyncio_stream **stream, const char *host, unsigned port,
@@ -102,16 +102,16 @@ int asyncio_open_connection(asyncio_stream **stream, const char *host, unsigned 
         r = -EINVAL;
     if (r < 0)
         return r;
-    struct tcp_stream *tcp = memory_get(sizeof *tcp);
-    if (tcp == NULL)
+    struct fd_stream *fds = memory_get(sizeof *fds);
+    if (fds == NULL)
         return -ENOMEM;
-    tcp_stream_init(tcp, task->scheduler->loop, options->limit);
-    r = open_stream(tcp, host, port, options);
+    fd_stream_init(fds, task->scheduler->loop, options->limit);
+    r = open_stream(fds, host, port, options);
     if (r < 0) {
-        tcp_stream_discard(tcp);
+        fd_stream_discard(fds);
         return r;
     }
-    stream_give_to_user(&tcp->stream);
-    *stream = &tcp->stream;
+    stream_give_to_user(&fds->stream);
+    *stream = &fds->stream;
     return 0;
 }

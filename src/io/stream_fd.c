@@ -1,4 +1,4 @@
-/* stream_tcp.c - streams over a socket.
+/* stream_fd.c - streams straight over descriptors.
  *
  * Three kinds of operations.  A reader waits with one on its own stack, straight into its memory.
  * What is unsent goes out by flush_op.  And ahead_op reads in the background, but only while nobody
@@ -7,7 +7,7 @@
  *
  * Closing the descriptor ends them all; those of the loop's then give their references back.
  */
-#include "io/stream_tcp.h"
+#include "io/stream_fd.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -17,47 +17,47 @@
 #include "ground/sys.h"
 #include "loop/op.h"
 
-static struct tcp_stream *tcp_of(const struct asyncio_stream *stream)
+static struct fd_stream *fds_of(const struct asyncio_stream *stream)
 {
-    return (struct tcp_stream *)(uintptr_t)stream; /* its first member */
+    return (struct fd_stream *)(uintptr_t)stream; /* its first member */
 }
 
-_Static_assert(offsetof(struct tcp_stream, stream) == 0, "a stream is freed as its tcp_stream");
+_Static_assert(offsetof(struct fd_stream, stream) == 0, "freed as a stream");
 
 /* ---- reading ---- */
 
 static int receive(struct asyncio_stream *stream, void *data, size_t size)
 {
-    struct tcp_stream *tcp = tcp_of(stream);
+    struct fd_stream *fds = fds_of(stream);
     asyncio_op op;
 
-    op_prepare(&op, stream->loop, OP_RECV, tcp->fd, data, size, NULL);
-    tcp->receiving = &op;
-    tcp->evicted = false;
+    op_prepare(&op, stream->loop, OP_RECV, fds->in, data, size, NULL);
+    fds->receiving = &op;
+    fds->evicted = false;
     int r = await_op(&op);
-    tcp->receiving = NULL;
-    return r == -ECANCELED && tcp->evicted ? 0 : r;
+    fds->receiving = NULL;
+    return r == -ECANCELED && fds->evicted ? 0 : r;
 }
 
 /* One that a cancellation has ended already is the cancellation's, who must hear of it. */
 static void interrupt(struct asyncio_stream *stream)
 {
-    struct tcp_stream *tcp = tcp_of(stream);
+    struct fd_stream *fds = fds_of(stream);
 
-    if (tcp->receiving != NULL && tcp->receiving->private_.state_ == OP_WAITING) {
-        tcp->evicted = true;
-        asyncio_op_cancel(tcp->receiving);
+    if (fds->receiving != NULL && fds->receiving->private_.state_ == OP_WAITING) {
+        fds->evicted = true;
+        asyncio_op_cancel(fds->receiving);
     }
     if (stream->fed)
-        asyncio_op_cancel(&tcp->ahead_op);
+        asyncio_op_cancel(&fds->ahead_op);
 }
 
 static int advance(struct asyncio_stream *stream, bool waits);
 
 static void read_ahead(asyncio_op *op, int result)
 {
-    struct tcp_stream *tcp = CONTAINER_OF(op, struct tcp_stream, ahead_op);
-    struct asyncio_stream *stream = &tcp->stream;
+    struct fd_stream *fds = CONTAINER_OF(op, struct fd_stream, ahead_op);
+    struct asyncio_stream *stream = &fds->stream;
 
     stream->fed = false;
     if (result > 0)
@@ -73,7 +73,7 @@ static void read_ahead(asyncio_op *op, int result)
 
 static int advance(struct asyncio_stream *stream, bool waits)
 {
-    struct tcp_stream *tcp = tcp_of(stream);
+    struct fd_stream *fds = fds_of(stream);
     size_t size = stream->fill_size;
 
     (void)waits;
@@ -85,10 +85,10 @@ static int advance(struct asyncio_stream *stream, bool waits)
         return r;
     stream->fed = true;
     stream_hold(stream);
-    op_prepare(&tcp->ahead_op, stream->loop, OP_RECV, tcp->fd,
+    op_prepare(&fds->ahead_op, stream->loop, OP_RECV, fds->in,
                stream->ahead.data + stream->ahead.end, size, NULL);
-    tcp->ahead_op.done = read_ahead;
-    op_submit(&tcp->ahead_op);
+    fds->ahead_op.done = read_ahead;
+    op_submit(&fds->ahead_op);
     return 0;
 }
 
@@ -96,15 +96,15 @@ static int advance(struct asyncio_stream *stream, bool waits)
 
 static int send_now(struct asyncio_stream *stream, const asyncio_bytes *parts, size_t count)
 {
-    struct tcp_stream *tcp = tcp_of(stream);
+    struct fd_stream *fds = fds_of(stream);
     asyncio_op op;
     int r;
 
     if (count == 1)
-        op_prepare(&op, stream->loop, OP_SEND, tcp->fd, (void *)(uintptr_t)parts->data, parts->size,
-                   NULL);
+        op_prepare(&op, stream->loop, OP_SEND, fds->out, (void *)(uintptr_t)parts->data,
+                   parts->size, NULL);
     else
-        op_prepare(&op, stream->loop, OP_SENDV, tcp->fd, (void *)(uintptr_t)parts, count, NULL);
+        op_prepare(&op, stream->loop, OP_SENDV, fds->out, (void *)(uintptr_t)parts, count, NULL);
     return op_attempt(&op, &r) ? r : 0;
 }
 
@@ -112,10 +112,10 @@ static void flush(struct asyncio_stream *stream);
 
 static void flushed(asyncio_op *op, int result)
 {
-    struct tcp_stream *tcp = CONTAINER_OF(op, struct tcp_stream, flush_op);
-    struct asyncio_stream *stream = &tcp->stream;
+    struct fd_stream *fds = CONTAINER_OF(op, struct fd_stream, flush_op);
+    struct asyncio_stream *stream = &fds->stream;
 
-    tcp->flushing = false;
+    fds->flushing = false;
     if (stream->state != STREAM_CLOSED && result < 0)
         stream_finish(stream, result == -ECANCELED ? ASYNCIO_ECLOSED : result);
     else if (stream->state != STREAM_CLOSED)
@@ -127,60 +127,61 @@ static void flushed(asyncio_op *op, int result)
 
 static void flush(struct asyncio_stream *stream)
 {
-    struct tcp_stream *tcp = tcp_of(stream);
+    struct fd_stream *fds = fds_of(stream);
     size_t size;
 
-    if (tcp->flushing)
+    if (fds->flushing)
         return;
     const char *data = write_queue_first(&stream->unsent, &size);
-    tcp->flushing = true;
+    fds->flushing = true;
     stream_hold(stream);
-    op_prepare(&tcp->flush_op, stream->loop, OP_SEND, tcp->fd, (void *)(uintptr_t)data, size, NULL);
-    tcp->flush_op.done = flushed;
-    op_submit(&tcp->flush_op);
+    op_prepare(&fds->flush_op, stream->loop, OP_SEND, fds->out, (void *)(uintptr_t)data, size,
+               NULL);
+    fds->flush_op.done = flushed;
+    op_submit(&fds->flush_op);
 }
 
 static int write_eof(struct asyncio_stream *stream)
 {
-    return sys_shutdown_write(tcp_of(stream)->fd);
+    return sys_shutdown_write(fds_of(stream)->out);
 }
 
 /* ---- ending, names ---- */
 
 static void close_socket(struct asyncio_stream *stream)
 {
-    struct tcp_stream *tcp = tcp_of(stream);
+    struct fd_stream *fds = fds_of(stream);
 
-    loop_close_fd(stream->loop, tcp->fd);
-    tcp->fd = -1;
+    loop_close_fd(stream->loop, fds->in);
+    fds->in = fds->out = -1;
 }
 
 /* Asked for late: the kernel forgets it with the connection, so it is kept where it is known. */
 static int get_peername(const struct asyncio_stream *stream, asyncio_address *address)
 {
-    struct tcp_stream *tcp = tcp_of(stream);
+    struct fd_stream *fds = fds_of(stream);
 
-    if (tcp->peer.size == 0 && tcp->fd < 0)
+    if (fds->peer.size == 0 && fds->in < 0)
         return ASYNCIO_ECLOSED;
-    if (tcp->peer.size == 0) {
-        int r = sys_getpeername(tcp->fd, &tcp->peer);
+    if (fds->peer.size == 0) {
+        int r = sys_getpeername(fds->in, &fds->peer);
         if (r < 0)
             return r;
     }
-    *address = tcp->peer;
+    *address = fds->peer;
     return 0;
 }
 
 static int get_sockname(const struct asyncio_stream *stream, asyncio_address *address)
 {
-    int fd = tcp_of(stream)->fd;
+    int fd = fds_of(stream)->in;
 
     return fd < 0 ? ASYNCIO_ECLOSED : sys_getsockname(fd, address);
 }
 
 /* ---- making ---- */
 
-static const struct stream_type tcp_type = {
+static const struct stream_type socket_type = {
     .receive = receive,
     .advance = advance,
     .interrupt = interrupt,
@@ -192,28 +193,28 @@ static const struct stream_type tcp_type = {
     .get_sockname = get_sockname,
 };
 
-void tcp_stream_init(struct tcp_stream *tcp, struct asyncio_loop *loop, size_t limit)
+void fd_stream_init(struct fd_stream *fds, struct asyncio_loop *loop, size_t limit)
 {
-    stream_init(&tcp->stream, &tcp_type, loop, limit);
-    tcp->fd = -1;
-    tcp->flushing = tcp->evicted = false;
-    tcp->receiving = NULL;
-    tcp->peer.size = 0;
+    stream_init(&fds->stream, &socket_type, loop, limit);
+    fds->in = fds->out = -1;
+    fds->flushing = fds->evicted = false;
+    fds->receiving = NULL;
+    fds->peer.size = 0;
 }
 
-int tcp_stream_adopt(struct tcp_stream *tcp, int fd)
+int fd_stream_adopt(struct fd_stream *fds, int fd)
 {
-    int r = loop_own_fd(tcp->stream.loop, fd);
+    int r = loop_own_fd(fds->stream.loop, fd);
 
     if (r == 0)
-        tcp->fd = fd;
+        fds->in = fds->out = fd;
     return r;
 }
 
-void tcp_stream_discard(struct tcp_stream *tcp)
+void fd_stream_discard(struct fd_stream *fds)
 {
-    stream_finish(&tcp->stream, 0);
-    stream_release(&tcp->stream);
+    stream_finish(&fds->stream, 0);
+    stream_release(&fds->stream);
 }
 
 int tcp_set_nodelay(int fd)

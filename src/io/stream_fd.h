@@ -1,12 +1,15 @@
-/* stream_tcp.h - streams over a TCP connection, or any other connected stream socket. */
-#ifndef ASYNCIO_IO_STREAM_TCP_H
-#define ASYNCIO_IO_STREAM_TCP_H
+/* stream_fd.h - streams straight over descriptors: a connected stream socket.
+ *
+ * No transport lies below: a reader's operation reads into the reader's memory.
+ */
+#ifndef ASYNCIO_IO_STREAM_FD_H
+#define ASYNCIO_IO_STREAM_FD_H
 
 #include "io/stream.h"
 
-struct tcp_stream {
+struct fd_stream {
     struct asyncio_stream stream;
-    int fd;
+    int in, out;           /* to read from and to write to; a socket is both; -1: none */
     bool flushing;         /* the loop has flush_op */
     bool evicted;          /* the reader's operation was ended by us */
     asyncio_op *receiving; /* the reader's */
@@ -15,14 +18,14 @@ struct tcp_stream {
 };
 
 /* Without a connection yet. */
-void tcp_stream_init(struct tcp_stream *tcp, struct asyncio_loop *loop, size_t limit);
+void fd_stream_init(struct fd_stream *fds, struct asyncio_loop *loop, size_t limit);
 
 /* Gives it a socket, connected or about to be, which it closes from then on.  What fails leaves the
  * socket the caller's. */
-int tcp_stream_adopt(struct tcp_stream *tcp, int fd);
+int fd_stream_adopt(struct fd_stream *fds, int fd);
 
 /* Ends one that was never given to anybody. */
-void tcp_stream_discard(struct tcp_stream *tcp);
+void fd_stream_discard(struct fd_stream *fds);
 
 /* Small writes go out at once. */
 int tcp_set_nodelay(int fd);
