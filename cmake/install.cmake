@@ -5,6 +5,9 @@ install(DIRECTORY include/ DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCH
 install(TARGETS asyncio asyncio_static EXPORT asyncioTargets
         LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
         ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+if(TARGET asyncio_ps)
+    install(TARGETS asyncio_ps RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+endif()
 
 set(asyncio_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/asyncio")
 install(EXPORT asyncioTargets NAMESPACE asyncio:: DESTINATION "${asyncio_package_dir}")

@@ -19,11 +19,13 @@ from public_names import declared, exported, for_c_on_posix, headers
 INVENTORY = "docs/spec/inventory.md"
 MAP = "docs/spec/api-map.md"
 
+KINDS = ("core", "plat", "py", "n/a")
 NAME = re.compile(r"\b(?:asyncio|ASYNCIO)_\w+")
 MEMBER = re.compile(r"(?:\b(asyncio_\w+))?\.([a-z]\w*)")
 ROW_ID = r"[A-Z]+\.\d+"
 # A row without a name of its own: an error code, or nothing that a program could call.
-WITHOUT_NAME = re.compile(r"-E[A-Z]+|\binternal\b")
+WITHOUT_KINDS = ("core", "plat", "py", "n/a")
+NAME = re.compile(r"-E[A-Z]+|\binternal\b")
 
 
 # ---- reading ----------------------------------------------------------------------------------
@@ -35,7 +37,7 @@ def read_inventory(text):
     for line in text.splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
         if cells and re.fullmatch(ROW_ID, cells[0]):
-            rows[cells[0]] = next(cell for cell in cells[2:] if cell in ("core", "plat", "py", "n/a"))
+            rows[cells[0]] = next(cell for cell in cells[2:] if cell in KINDS)
     return rows
 
 

@@ -13,6 +13,8 @@ import subprocess
 import sys
 
 FLOORS = ["ground", "loop", "core", "task", "sync", "io", "run"]
+# Programs of their own beside the floors, and the only headers of the library that they include.
+PROGRAMS = {"ps": ["task/debug_table.h"]}
 FIBERLESS = ["loop", "core"]  # what a CPython extension links, besides the ground
 FIBER_HEADERS = ["ground/fiber.h", "ground/stack.h"]
 
@@ -110,7 +112,8 @@ def check_calls(path, text):
         banned = UNBOUNDED
     else:
         banned = BANNED
-    if path.startswith("src/") and path != ALLOCATOR and not is_test(path):
+    of_library = path.startswith("src/") and path.split("/")[1] not in PROGRAMS
+    if of_library and path != ALLOCATOR and not is_test(path):
         banned = banned + ALLOCATION
     # Not a member's call, nor the declaration of a member.
     pattern = re.compile(r"(?<![\w.>])(" + "|".join(banned) + r")\s*\(")
@@ -147,9 +150,21 @@ def check_layout(path, text):
         yield text.count("\n") + 1, "no newline at the end of the file"
 
 
+def check_program(program, text):
+    allowed = ["asyncio.h"] + PROGRAMS[program]
+    code = blank(text, strings=False)
+    for match in re.finditer(r'^[ \t]*#[ \t]*include[ \t]*"([^"]*)"', code, re.MULTILINE):
+        if match[1] not in allowed and not match[1].startswith(program + "/"):
+            number = code.count("\n", 0, match.start()) + 1
+            yield number, f'"{match[1]}" is not among what the program {program} may include'
+
+
 def check_floors(path, text):
     parts = path.split("/")
     if parts[0] != "src":
+        return
+    if len(parts) == 3 and parts[1] in PROGRAMS:
+        yield from check_program(parts[1], text)
         return
     if len(parts) != 3 or parts[1] not in FLOORS:
         yield 1, f"not on a floor, src/<floor>/<file> with a floor of {', '.join(FLOORS)}"
@@ -286,6 +301,8 @@ CASES = [
     ("src/task/a_test.c", '#include "harness.h"\n', None),
     ("src/task/a.c", '#include "harness.h"\n', "does not name its floor"),
     ("src/misc/a.c", "int n;\n", "not on a floor"),
+    ("src/ps/a.c", '#include "ps/ps.h"\nvoid f(void)\n{\n    free(malloc(1));\n}\n', None),
+    ("src/ps/a.c", '#include "task/task.h"\n', "may include"),
     ("src/a.c", "int n;\n", "not on a floor"),
     ("src/ground/memory.c", "void f(void)\n{\n    free(malloc(1));\n}\n", None),
     ("src/task/a_test.c", "void f(void)\n{\n    free(malloc(1));\n}\n", None),

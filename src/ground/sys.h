@@ -88,6 +88,7 @@ int sys_pages_guard(void *pages, size_t size);
 int sys_thread_start(pthread_t *thread, void *(*fn)(void *arg), void *arg, const char *name);
 unsigned sys_processor_count(void);
 long sys_process_id(void);
+int sys_thread_id(void); /* as in /proc/PID/task */
 void sys_write_text(int fd, const char *text, size_t size); /* all of it, as far as it goes */
 /* How many threads the process has, without those of a sanitizer and those that idle; -ENOTSUP. */
 int sys_thread_count(void);

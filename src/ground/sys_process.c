@@ -29,6 +29,11 @@ long sys_process_id(void)
     return atomic_load_explicit(&process_id, memory_order_relaxed);
 }
 
+int sys_thread_id(void)
+{
+    return gettid();
+}
+
 void sys_write_text(int fd, const char *text, size_t size)
 {
     while (size > 0) {

@@ -8,6 +8,7 @@
 #include "ground/memory.h"
 #include "ground/stack_overflow.h"
 #include "ground/sys.h"
+#include "task/debug_table.h"
 #include "task/task.h"
 
 /* What the handler of a fault in a guard page wants to know. */
@@ -28,6 +29,7 @@ static void begins(struct asyncio_loop *loop)
 {
     struct scheduler *scheduler = loop->scheduler;
 
+    scheduler->thread_id = sys_thread_id();
     scheduler->fiber = (struct fiber){ 0 }; /* perhaps it ran in another thread before */
     scheduler->watching = stack_overflow_watch(find_running) == 0;
 }
@@ -37,6 +39,7 @@ static void ends(struct asyncio_loop *loop)
     if (loop->scheduler->watching)
         stack_overflow_unwatch();
     loop->scheduler->watching = false;
+    loop->scheduler->thread_id = 0;
 }
 
 struct scheduler *scheduler_of(struct asyncio_loop *loop)
@@ -49,6 +52,7 @@ struct scheduler *scheduler_of(struct asyncio_loop *loop)
     scheduler->loop = loop;
     loop->scheduler = scheduler;
     loop->client = &task_client;
+    debug_table_add(scheduler);
     if (loop->running)
         begins(loop);
     return scheduler;
@@ -118,6 +122,7 @@ static void freed(struct asyncio_loop *loop)
     asyncio_task *task;
     struct asyncio_link_ *ended;
 
+    debug_table_remove(scheduler);
     scheduler->loop = NULL;
     scheduler->allocated++; /* this function */
     scheduler->orphaned = true;

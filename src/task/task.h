@@ -75,6 +75,8 @@ struct scheduler {
     struct fiber *lent;   /* of the task on whose stack an exception handler runs, or NULL */
     asyncio_task *zombie; /* has ended; its stack is free once we are off it */
     struct asyncio_loop *loop;
+    struct asyncio_link_ all;   /* in the list of all schedulers: debug_table.h */
+    int thread_id;              /* that runs it; 0: none does */
     struct asyncio_link_ tasks; /* all that have not ended */
     struct asyncio_link_ ended; /* those that have, and wait for their callbacks to run */
     size_t count;

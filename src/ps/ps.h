@@ -1,0 +1,71 @@
+/* ps.h - asyncio-ps: what the tasks of another process do, read from its memory.
+ *
+ * No code runs in the process, and it is not stopped: process_vm_readv(2) alone, for which the
+ * kernel wants what ptrace(2) wants.  So what is read may change meanwhile.  Nothing is believed:
+ * lists have limits, texts are copied with their length, and a reading that makes no sense is given
+ * up with -EAGAIN, to be tried again (--retries).
+ *
+ *     target.c   the process: its memory, its modules, its table
+ *     tasks.c    its tasks, and who awaits whom
+ *     stacks.c   where they stand, by elfutils
+ *     show.c     the table and the tree
+ */
+#ifndef ASYNCIO_PS_PS_H
+#define ASYNCIO_PS_PS_H
+
+#include <elfutils/libdwfl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "task/debug_table.h"
+
+enum { TASKS_MAX = 100000, FRAMES_MAX = 64, NAME_SIZE = 64 };
+
+struct target {
+    pid_t pid;
+    Dwfl *dwfl;
+    struct debug_table table;
+    void *unwinding; /* whose stack elfutils asks for: stacks.c */
+};
+
+struct ps_frame {
+    char function[96], file[96];
+    int line; /* 0: not known */
+};
+
+struct ps_task {
+    uint64_t address, number, fn, sp;
+    int thread; /* that runs its loop; 0: none does */
+    char name[NAME_SIZE];
+    char what[NAME_SIZE]; /* it waits for; "": nothing */
+    uint64_t object;      /* that it waits for */
+    bool started, cancelling;
+    int awaiter; /* the first task that awaits it, as an index; -1: none */
+    size_t frame_count;
+    struct ps_frame *frames; /* innermost first */
+};
+
+struct ps_tasks {
+    struct ps_task *list;
+    size_t count;
+};
+
+/* Results: 0, a negated errno; -EAGAIN: what was read makes no sense.  -ENOENT: the process has no
+ * such table; -EPROTO: one of another version. */
+int target_open(struct target *target, pid_t pid);
+void target_close(struct target *target);
+int target_read(const struct target *target, uint64_t address, void *data, size_t size);
+int target_read_word(const struct target *target, uint64_t address, uint64_t *word);
+
+int tasks_read(struct ps_tasks *tasks, const struct target *target);
+void tasks_free(struct ps_tasks *tasks);
+
+/* Stacks are best effort: a task whose stack cannot be followed has none. */
+void stacks_read(struct ps_tasks *tasks, struct target *target);
+
+void show_table(const struct ps_tasks *tasks);
+int show_tree(const struct ps_tasks *tasks); /* -ELOOP: tasks await each other, which it prints */
+
+#endif

@@ -1,0 +1,147 @@
+/* stacks.c - where suspended tasks stand.
+ *
+ * elfutils follows the unwind tables; each task is shown to it as a thread, whose registers are
+ * those that the switch has saved on the task's stack.  Shown are the frames from the call of the
+ * library that suspended out to the task's function: what is inside and what is outside of these is
+ * the library's own.
+ */
+#include "ps/ps.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { THREAD_ID = 1, INNER_MAX = 8 /* frames of the library below its public call */ };
+
+struct walk {
+    struct target *target;
+    struct ps_task *task;
+    size_t inner; /* frames left out at the innermost end */
+};
+
+/* ---- a task as a thread ---- */
+
+static bool has_stack(const struct target *target, const struct ps_task *task)
+{
+    return task->started && task->sp != 0 && task->what[0] != '\0' &&
+           target->table.register_count > 0;
+}
+
+/* There is one thread: the task that is being looked at. */
+static bool get_thread(Dwfl *dwfl, pid_t id, void *arg, void **where)
+{
+    struct target *target = arg;
+
+    (void)dwfl;
+    *where = target->unwinding;
+    return id == THREAD_ID;
+}
+
+static pid_t next_thread(Dwfl *dwfl, void *arg, void **where)
+{
+    return *where == NULL && get_thread(dwfl, THREAD_ID, arg, where) ? THREAD_ID : 0;
+}
+
+static bool read_memory(Dwfl *dwfl, Dwarf_Addr address, Dwarf_Word *word, void *arg)
+{
+    (void)dwfl;
+    return target_read_word(arg, address, word) == 0;
+}
+
+static bool set_registers(Dwfl_Thread *thread, void *where)
+{
+    const struct walk *walk = where;
+    const struct ps_task *task = walk->task;
+    const struct target *target = walk->target;
+    const struct debug_table *table = &target->table;
+    char frame[512];
+    Dwarf_Word word;
+
+    if (table->frame_size > sizeof frame ||
+        target_read(target, task->sp, frame, table->frame_size) < 0)
+        return false;
+    for (uint32_t i = 0; i < table->register_count; i++) {
+        if (table->registers[i].offset + sizeof word > table->frame_size)
+            return false;
+        memcpy(&word, frame + table->registers[i].offset, sizeof word);
+        if (!dwfl_thread_state_registers(thread, table->registers[i].number, 1, &word))
+            return false;
+    }
+    word = task->sp + table->frame_size;
+    if (!dwfl_thread_state_registers(thread, (int)table->stack_register, 1, &word))
+        return false;
+    memcpy(&word, frame + table->pc_offset, sizeof word);
+    dwfl_thread_state_register_pc(thread, word);
+    return true;
+}
+
+/* ---- frames ---- */
+
+static void describe(struct ps_frame *frame, Dwfl_Module *module, Dwarf_Addr pc, const char *name)
+{
+    const char *file = NULL, *slash;
+    int line = 0;
+    Dwfl_Line *source = module != NULL ? dwfl_module_getsrc(module, pc) : NULL;
+
+    if (source != NULL)
+        file = dwfl_lineinfo(source, NULL, &line, NULL, NULL, NULL);
+    slash = file != NULL ? strrchr(file, '/') : NULL;
+    if (name != NULL)
+        snprintf(frame->function, sizeof frame->function, "%s", name);
+    else
+        snprintf(frame->function, sizeof frame->function, "%#llx", (unsigned long long)pc);
+    snprintf(frame->file, sizeof frame->file, "%s",
+             slash != NULL  ? slash + 1
+             : file != NULL ? file
+                            : "");
+    frame->line = line;
+}
+
+static int add_frame(Dwfl_Frame *state, void *arg)
+{
+    struct walk *walk = arg;
+    struct ps_task *task = walk->task;
+    bool is_activation;
+    Dwarf_Addr pc;
+    GElf_Sym symbol = { 0 };
+    GElf_Off offset = 0;
+
+    if (!dwfl_frame_pc(state, &pc, &is_activation) || task->frame_count == FRAMES_MAX)
+        return DWARF_CB_ABORT;
+    pc -= is_activation ? 0 : 1;
+    Dwfl_Module *module = dwfl_addrmodule(walk->target->dwfl, pc);
+    const char *name = module != NULL
+                           ? dwfl_module_addrinfo(module, pc, &offset, &symbol, NULL, NULL, NULL)
+                           : NULL;
+    bool is_public = name != NULL && strncmp(name, "asyncio_", 8) == 0;
+    bool is_body = name != NULL && pc - offset == task->fn;
+    if (task->frame_count == 0 && !is_public && !is_body && walk->inner < INNER_MAX) {
+        walk->inner++;
+        return DWARF_CB_OK;
+    }
+    describe(&task->frames[task->frame_count++], module, pc, name);
+    return is_body ? DWARF_CB_ABORT : DWARF_CB_OK;
+}
+
+void stacks_read(struct ps_tasks *tasks, struct target *target)
+{
+    static const Dwfl_Thread_Callbacks callbacks = { .next_thread = next_thread,
+                                                     .get_thread = get_thread,
+                                                     .memory_read = read_memory,
+                                                     .set_initial_registers = set_registers };
+
+    if (!dwfl_attach_state(target->dwfl, NULL, target->pid, &callbacks, target))
+        return;
+    for (size_t i = 0; i < tasks->count; i++) {
+        struct ps_task *task = &tasks->list[i];
+        struct walk walk = { .target = target, .task = task };
+
+        if (!has_stack(target, task))
+            continue;
+        target->unwinding = &walk;
+        task->frames = calloc(FRAMES_MAX, sizeof *task->frames);
+        if (task->frames != NULL)
+            (void)dwfl_getthread_frames(target->dwfl, THREAD_ID, add_frame, &walk);
+    }
+}

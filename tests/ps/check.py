@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""asyncio-ps looks at running programs: check.py ASYNCIO_PS WAITS
+
+GRF-06: a table of the tasks, and a tree of who awaits whom; a cycle is shown as one.
+GRF-07: by reading memory alone; what cannot be read is told, with exit code 1.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import unittest
+
+PS, WAITS = sys.argv[1:3]
+
+
+class Program:
+    def __init__(self, *arguments):
+        self.process = subprocess.Popen([WAITS, *arguments], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline() == "ready\n"
+
+    def __enter__(self):
+        return self.process.pid
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        assert self.process.wait(30) == 0
+
+
+def look(*arguments, **options):
+    return subprocess.run([PS, *map(str, arguments)], capture_output=True, text=True, timeout=30,
+                          **options)
+
+
+class Table(unittest.TestCase):
+    def test_lists_each_task_with_stack_and_awaiters(self):
+        with Program() as pid:
+            result = look("ps", pid)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        lines = {match[1]: line for line in result.stdout.splitlines()
+                 if (match := re.search(r" (Task-1|inner|outer|waiter|locked) ", line))}
+        self.assertEqual(len(result.stdout.splitlines()), 6, result.stdout)
+        self.assertIn("asyncio_sleep <- sleep_long | outer <- waiter | outer | 0x", lines["inner"])
+        self.assertRegex(lines["outer"], r"await_inner \| waiter \| waiter \| 0x")
+        self.assertRegex(lines["waiter"], r"await_outer \|  \|  \| 0")
+        self.assertIn("asyncio_lock_acquire <- want_lock", lines["locked"])
+        self.assertIn("asyncio_to_thread <- stand <- chain", lines["Task-1"])
+        threads = {line.split()[0] for line in lines.values()}
+        self.assertEqual(threads, {str(pid)})  # the main thread runs the loop
+
+    def test_survives_tasks_that_come_and_go(self):
+        with Program("busy") as pid:
+            for _ in range(20):
+                result = look("--retries", 50, "ps", pid)
+                self.assertIn(result.returncode, (0, 1), result.stderr)
+                self.assertIn("task name" if result.returncode == 0 else "--retries",
+                              result.stdout + result.stderr)
+
+
+class Tree(unittest.TestCase):
+    def test_shows_who_awaits_whom(self):
+        with Program() as pid:
+            result = look("pstree", pid)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        heads = [line for line in result.stdout.splitlines() if "(thread " in line]
+        names = [re.match(r"( *)(\S+) \(thread", line).groups() for line in heads]
+        chain = names[names.index(("", "waiter")):][:3]
+        self.assertEqual(chain, [("", "waiter"), ("    ", "outer"), ("        ", "inner")])
+        self.assertIn("waits for a lock", result.stdout)
+        self.assertRegex(result.stdout, r"want_lock waits\.c:\d+")
+
+    def test_names_a_cycle(self):
+        with Program("cycle") as pid:
+            tree, table = look("pstree", pid), look("ps", pid)
+        self.assertEqual(tree.returncode, 1)
+        self.assertRegex(tree.stdout, "one <- other <- one|other <- one <- other")
+        self.assertEqual(table.returncode, 0)
+
+
+class Refusals(unittest.TestCase):
+    def test_a_process_without_the_library(self):
+        with subprocess.Popen(["sleep", "60"]) as other:
+            result = look("ps", other.pid)
+            other.kill()
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("does not use libasyncio", result.stderr)
+
+    def test_no_such_process(self):
+        child = subprocess.Popen(["true"])
+        child.wait()
+        result = look("ps", child.pid)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(f"process {child.pid}", result.stderr)
+
+    def test_usage(self):
+        for arguments in (["ps"], ["ps", "x"], ["tree", "1"], ["ps", "1", "2"],
+                          ["--retries", "-1", "ps", "1"], ["--other", "ps", "1"]):
+            result = look(*arguments)
+            self.assertEqual(result.returncode, 2, arguments)
+            self.assertIn("usage: ", result.stderr)
+
+    @unittest.skipIf(os.getuid() != 0, "only root can become somebody who may not look")
+    def test_no_permission(self):
+        with Program() as pid:
+            result = look("ps", pid, user=65534)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("not allowed", result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])

@@ -1,0 +1,164 @@
+/* waits.c - a program that stands still for asyncio-ps: tasks that wait for all kinds of things.
+ *
+ *     waits          main awaits "outer", which awaits "inner", which sleeps; "locked" wants a lock
+ *     waits cycle    two tasks await each other
+ *     waits busy     tasks come and go without end
+ *
+ * It prints "ready" once all stand, and ends with the end of its input.  check.py, which looks at
+ * it, proves GRF-06 and GRF-07.
+ */
+#include <asyncio.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct tasks {
+    asyncio_task *outer, *inner, *locked;
+    asyncio_lock lock;
+};
+
+static int end_of_input(void *arg)
+{
+    char byte;
+
+    (void)arg;
+    return read(STDIN_FILENO, &byte, 1) < 0 ? -EIO : 0;
+}
+
+static int stand(void)
+{
+    puts("ready");
+    fflush(stdout);
+    return asyncio_to_thread(end_of_input, NULL);
+}
+
+static int named(asyncio_task **task, const char *name, asyncio_coro *fn, void *arg)
+{
+    return asyncio_create_task(task, fn, arg, &(asyncio_task_options){ .name = name });
+}
+
+/* Gives it back, and its end; NULL: it was never made. */
+static void end(asyncio_task *task)
+{
+    if (task == NULL)
+        return;
+    asyncio_task_cancel(task);
+    asyncio_ignore(asyncio_task_join(task));
+    asyncio_task_unref(task);
+}
+
+/* ---- a chain ---- */
+
+static int sleep_long(void *arg)
+{
+    (void)arg;
+    return asyncio_sleep(1000);
+}
+
+static int await_inner(void *arg)
+{
+    struct tasks *tasks = arg;
+
+    return asyncio_await(tasks->inner);
+}
+
+static int await_outer(void *arg)
+{
+    struct tasks *tasks = arg;
+
+    return asyncio_await(tasks->outer);
+}
+
+static int want_lock(void *arg)
+{
+    struct tasks *tasks = arg;
+    int r = asyncio_lock_acquire(&tasks->lock);
+
+    if (r == 0)
+        asyncio_lock_release(&tasks->lock);
+    return r;
+}
+
+static int chain(void *arg)
+{
+    struct tasks tasks = { 0 };
+    asyncio_task *waiter = NULL;
+    int r = asyncio_lock_acquire(&tasks.lock);
+
+    (void)arg;
+    if (r == 0)
+        r = named(&tasks.inner, "inner", sleep_long, NULL);
+    if (r == 0)
+        r = named(&tasks.outer, "outer", await_inner, &tasks);
+    if (r == 0)
+        r = named(&waiter, "waiter", await_outer, &tasks);
+    if (r == 0)
+        r = named(&tasks.locked, "locked", want_lock, &tasks);
+    if (r == 0)
+        r = asyncio_sleep(0);
+    if (r == 0)
+        r = stand();
+    end(tasks.locked);
+    end(waiter);
+    end(tasks.outer);
+    end(tasks.inner);
+    return r;
+}
+
+/* ---- a cycle ---- */
+
+static int cycle(void *arg)
+{
+    struct tasks tasks = { 0 };
+    int r = named(&tasks.inner, "one", await_outer, &tasks);
+
+    (void)arg;
+    if (r == 0)
+        r = named(&tasks.outer, "other", await_inner, &tasks);
+    if (r == 0)
+        r = asyncio_sleep(0);
+    if (r == 0)
+        r = stand();
+    _exit(r < 0); /* neither of the two can ever end */
+}
+
+/* ---- no rest ---- */
+
+static int step(void *arg)
+{
+    return asyncio_sleep(*(double *)arg);
+}
+
+static int churn(void *arg)
+{
+    double none = 0;
+    int r = 0;
+
+    (void)arg;
+    while (r == 0)
+        r = asyncio_gather({ step, &none }, { step, &none }, { step, &none });
+    return r;
+}
+
+static int busy(void *arg)
+{
+    asyncio_task_group group;
+
+    (void)arg;
+    asyncio_task_group_enter(&group);
+    asyncio_task_group_spawn(&group, churn, NULL);
+    int r = stand();
+    asyncio_task_group_cancel(&group);
+    return asyncio_task_group_exit(&group, r);
+}
+
+int main(int argc, char **argv)
+{
+    const char *how = argc > 1 ? argv[1] : "";
+
+    if (strcmp(how, "cycle") == 0)
+        return asyncio_run(cycle, NULL) < 0;
+    if (strcmp(how, "busy") == 0)
+        return asyncio_run(busy, NULL) < 0;
+    return asyncio_run(chain, NULL) < 0;
+}
