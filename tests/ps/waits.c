@@ -25,11 +25,23 @@ static int end_of_input(void *arg)
     return read(STDIN_FILENO, &byte, 1) < 0 ? -EIO : 0;
 }
 
+static int herald(void *arg)
+{
+    (void)arg;
+    puts("ready");
+    return fflush(stdout) == 0 ? 0 : -EIO;
+}
+
+/* The callback runs when this task has suspended. */
 static int stand(void)
 {
-    puts("ready");
-    fflush(stdout);
-    return asyncio_to_thread(end_of_input, NULL);
+    asyncio_handle handle = { 0 };
+    int r = asyncio_loop_call_soon(asyncio_get_running_loop(), &handle, herald, NULL);
+
+    if (r == 0)
+        r = asyncio_to_thread(end_of_input, NULL);
+    asyncio_handle_cancel(&handle);
+    return r;
 }
 
 static int named(asyncio_task **task, const char *name, asyncio_coro *fn, void *arg)
