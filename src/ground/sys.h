@@ -34,7 +34,7 @@ int sys_bind(int fd, const asyncio_address *address);
 int sys_listen(int fd, int backlog);
 /* 0, or -EINPROGRESS; then, once it is writable, sys_socket_error() has the outcome. */
 int sys_connect(int fd, const asyncio_address *address);
-int sys_socket_error(int fd); /* SO_ERROR, as 0 or a negated errno */
+int sys_socket_error(int fd);                        /* SO_ERROR, as 0 or a negated errno */
 int sys_accept(int listener, asyncio_address *from); /* `from` may be NULL */
 int sys_recv(int fd, void *data, size_t size);
 int sys_recvfrom(int fd, void *data, size_t size, asyncio_address *from);
@@ -47,8 +47,13 @@ int sys_getsockname(int fd, asyncio_address *address);
 int sys_getpeername(int fd, asyncio_address *address);
 int sys_set_option(int fd, int level, int name, int value); /* setsockopt of an int */
 int sys_get_option(int fd, int level, int name);            /* getsockopt of an int >= 0 */
-int sys_is_blocking(int fd); /* 1, 0, or an error */
-int sys_set_nonblocking(int fd); /* one that was not made here */
+int sys_is_blocking(int fd);                                /* 1, 0, or an error */
+int sys_set_nonblocking(int fd);                            /* one that was not made here */
+/* As for sockets; writing where nobody reads any more is -EPIPE, and no signal. */
+int sys_read(int fd, void *data, size_t size);
+int sys_write(int fd, const void *data, size_t size);
+enum sys_file_kind { SYS_FILE_OTHER, SYS_FILE_FIFO, SYS_FILE_SOCKET, SYS_FILE_CHARACTER };
+int sys_file_kind(int fd); /* one of these, or an error */
 /* SO_LINGER 0: closing it then resets the connection. */
 void sys_reset_on_close(int fd);
 int sys_interface_index(const char *name); /* of "eth0"; > 0, or an error */

@@ -12,8 +12,12 @@ static int check(asyncio_socket socket, asyncio_task **task)
 {
     int r = task_require(task);
 
-    if (r < 0 || !(*task)->scheduler->loop->debug)
+    if (r < 0)
         return r;
+    if (loop_owns_fd((*task)->scheduler->loop, socket))
+        return -EBUSY;
+    if (!(*task)->scheduler->loop->debug)
+        return 0;
     r = sys_is_blocking(socket);
     return r > 0 ? -EINVAL : r;
 }

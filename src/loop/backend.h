@@ -23,6 +23,7 @@ struct backend {
     void (*cancel)(struct asyncio_loop *loop, asyncio_op *op);
     int (*own)(struct asyncio_loop *loop, int fd);
     void (*disown)(struct asyncio_loop *loop, int fd);
+    bool (*owns)(struct asyncio_loop *loop, int fd);
     /* Waits at most timeout_ns (< 0: no limit) and queues what has completed. */
     void (*wait)(struct asyncio_loop *loop, int64_t timeout_ns);
     int (*fd)(struct asyncio_loop *loop); /* see asyncio_loop_fd */

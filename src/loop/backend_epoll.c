@@ -134,6 +134,7 @@ const struct backend backend_epoll = {
     .cancel = readiness_cancel,
     .own = readiness_own,
     .disown = readiness_disown,
+    .owns = readiness_owns,
     .wait = wait_epoll,
     .fd = fd_epoll,
 };

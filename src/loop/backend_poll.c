@@ -14,6 +14,13 @@
 
 enum { PAUSE_NS = 1000000 };
 
+/* Of a socket; the other end of a pipe is reported unasked. */
+#ifdef POLLRDHUP
+enum { PEER_CLOSED = POLLRDHUP };
+#else
+enum { PEER_CLOSED = 0 };
+#endif
+
 /* Place 0 is the loop's wake-up descriptor's, so that 0 in an entry means: not in the set. */
 struct poll_set {
     struct readiness readiness;
@@ -29,14 +36,15 @@ static struct poll_set *set_of(struct asyncio_loop *loop)
 static short to_poll(unsigned ready)
 {
     return (short)(((ready & READY_READ) != 0 ? POLLIN : 0) |
-                   ((ready & READY_WRITE) != 0 ? POLLOUT : 0));
+                   ((ready & READY_WRITE) != 0 ? POLLOUT : 0) |
+                   ((ready & READY_HANGUP) != 0 ? PEER_CLOSED : 0));
 }
 
 static unsigned from_poll(short events)
 {
     return ((events & (POLLIN | POLLPRI)) != 0 ? READY_READ : 0U) |
            ((events & POLLOUT) != 0 ? READY_WRITE : 0U) |
-           ((events & (POLLHUP | POLLERR | POLLNVAL)) != 0 ? READY_HANGUP : 0U);
+           ((events & (POLLHUP | POLLERR | POLLNVAL | PEER_CLOSED)) != 0 ? READY_HANGUP : 0U);
 }
 
 static int add(struct poll_set *set, int fd)
@@ -135,7 +143,8 @@ static void try_all(struct asyncio_loop *loop, struct poll_set *set)
     for (size_t place = 1, count = set->count; place < count; place++) {
         int fd = set->fds[place].fd;
 
-        readiness_event(loop, fd, readiness_wanted(&set->readiness.fds[fd]));
+        readiness_event(loop, fd,
+                        readiness_wanted(&set->readiness.fds[fd]) & (READY_READ | READY_WRITE));
     }
     if (!loop->virtual_time)
         sys_pause_ns(PAUSE_NS);
@@ -174,6 +183,7 @@ const struct backend backend_poll = {
     .cancel = readiness_cancel,
     .own = readiness_own,
     .disown = readiness_disown,
+    .owns = readiness_owns,
     .wait = wait_poll,
     .fd = fd_poll,
 };

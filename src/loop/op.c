@@ -118,6 +118,10 @@ int op_perform(asyncio_op *op)
         return sys_sendto(private->fd_, private->data_, private->size_, private->address_);
     case OP_ACCEPT: return perform_accept(op);
     case OP_CONNECT: return perform_connect(op);
+    case OP_READ: return sys_read(private->fd_, private->data_, private->size_);
+    case OP_WRITE: return sys_write(private->fd_, private->data_, private->size_);
+    case OP_READABLE: return 0;
+    case OP_HANGUP:
     case OP_POLL: return -EAGAIN;
     }
     return -EINVAL;
@@ -126,6 +130,11 @@ int op_perform(asyncio_op *op)
 int loop_own_fd(struct asyncio_loop *loop, int fd)
 {
     return takes_operations(loop) ? loop->backend->own(loop, fd) : ASYNCIO_ECLOSED;
+}
+
+bool loop_owns_fd(struct asyncio_loop *loop, int fd)
+{
+    return takes_operations(loop) && loop->backend->owns(loop, fd);
 }
 
 void loop_close_fd(struct asyncio_loop *loop, int fd)
@@ -139,6 +148,20 @@ void loop_close_fd(struct asyncio_loop *loop, int fd)
 
 /* ---- the public calls ---- */
 
+/* A descriptor of the library's own is not the user's to use. */
+static void submit_for_user(asyncio_op *op)
+{
+    struct asyncio_loop *loop = op_loop(op);
+
+    if (!loop_owns_fd(loop, op->private_.fd_)) {
+        op_submit(op);
+        return;
+    }
+    op->private_.state_ = OP_WAITING;
+    loop->operations++;
+    op_complete(op, -EBUSY);
+}
+
 /* The kernel only reads what it is given to send; the cast is for one common member. */
 static void *unconst(const void *data)
 {
@@ -149,53 +172,53 @@ void asyncio_op_recv(asyncio_op *op, asyncio_loop *loop, asyncio_socket socket, 
                      size_t size)
 {
     op_prepare(op, loop, OP_RECV, socket, data, size, NULL);
-    op_submit(op);
+    submit_for_user(op);
 }
 
 void asyncio_op_send(asyncio_op *op, asyncio_loop *loop, asyncio_socket socket, const void *data,
                      size_t size)
 {
     op_prepare(op, loop, OP_SEND, socket, unconst(data), size, NULL);
-    op_submit(op);
+    submit_for_user(op);
 }
 
 void asyncio_op_sendv(asyncio_op *op, asyncio_loop *loop, asyncio_socket socket,
                       const asyncio_bytes *parts, size_t count)
 {
     op_prepare(op, loop, OP_SENDV, socket, unconst(parts), count, NULL);
-    op_submit(op);
+    submit_for_user(op);
 }
 
 void asyncio_op_recvfrom(asyncio_op *op, asyncio_loop *loop, asyncio_socket socket, void *data,
                          size_t size, asyncio_address *from)
 {
     op_prepare(op, loop, OP_RECVFROM, socket, data, size, from);
-    op_submit(op);
+    submit_for_user(op);
 }
 
 void asyncio_op_sendto(asyncio_op *op, asyncio_loop *loop, asyncio_socket socket, const void *data,
                        size_t size, const asyncio_address *to)
 {
     op_prepare(op, loop, OP_SENDTO, socket, unconst(data), size, unconst(to));
-    op_submit(op);
+    submit_for_user(op);
 }
 
 void asyncio_op_accept(asyncio_op *op, asyncio_loop *loop, asyncio_socket listener,
                        asyncio_address *from)
 {
     op_prepare(op, loop, OP_ACCEPT, listener, NULL, 0, from);
-    op_submit(op);
+    submit_for_user(op);
 }
 
 void asyncio_op_connect(asyncio_op *op, asyncio_loop *loop, asyncio_socket socket,
                         const asyncio_address *address)
 {
     op_prepare(op, loop, OP_CONNECT, socket, NULL, 0, unconst(address));
-    op_submit(op);
+    submit_for_user(op);
 }
 
 void asyncio_op_poll(asyncio_op *op, asyncio_loop *loop, asyncio_socket socket, int events)
 {
     op_prepare(op, loop, OP_POLL, socket, NULL, (size_t)events, NULL);
-    op_submit(op);
+    submit_for_user(op);
 }

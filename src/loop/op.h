@@ -14,11 +14,15 @@ enum op_state { OP_IDLE, OP_WAITING, OP_COMPLETED };
 enum op_kind {
     OP_RECV,
     OP_RECVFROM,
+    OP_READ, /* read(2): pipes, FIFOs, terminals */
     OP_ACCEPT,
-    OP_POLL, /* kinds up to here wait in the list of readers */
+    OP_READABLE, /* own descriptors: until it is worth trying to read; 0.  Nothing is read */
+    OP_HANGUP,   /* own descriptors: until the other end has gone, or an error came; 0 */
+    OP_POLL,     /* kinds up to here wait in the list of readers */
     OP_SEND,
     OP_SENDV,
     OP_SENDTO,
+    OP_WRITE, /* write(2) */
     OP_CONNECT
 };
 
@@ -50,8 +54,10 @@ static inline asyncio_op *op_of(struct asyncio_link_ *link)
     return CONTAINER_OF(link, asyncio_op, private_.handle_.queued_.link_);
 }
 
-/* The library's own descriptors, see backend.h; and closing one. */
+/* The library's own descriptors, see backend.h; and closing one, which ends its operations with
+ * -ECANCELED. */
 int loop_own_fd(struct asyncio_loop *loop, int fd);
+bool loop_owns_fd(struct asyncio_loop *loop, int fd);
 void loop_close_fd(struct asyncio_loop *loop, int fd);
 
 #endif

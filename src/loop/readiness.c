@@ -4,8 +4,8 @@
  * library's own two bits remember whether trying makes sense: a call that found nothing clears its
  * bit, and so does a short read, which has emptied the socket; an event sets it again.  Registered
  * once, edge-triggered, such a descriptor costs no further system call than its reads and writes.
- * A bit must stay set after a hang-up: no event will follow it, so every later call has to look for
- * itself.
+ * After a hang-up a short read clears nothing: no event will follow it, so that every later call
+ * has to look for itself, until there is nothing.
  *
  * A descriptor of the user's may be closed and its number reused without a word.  So nothing is
  * believed about it between two operations, each is tried, and each wait is told to the kernel
@@ -31,6 +31,8 @@ static unsigned wants(const asyncio_op *op)
 {
     if (op->private_.kind_ == OP_POLL)
         return (unsigned)op->private_.size_;
+    if (op->private_.kind_ == OP_HANGUP)
+        return READY_HANGUP;
     return is_reader(op) ? READY_READ : READY_WRITE;
 }
 
@@ -67,14 +69,23 @@ static bool is_short(const asyncio_op *op, int r)
     return moves && r >= 0 && (size_t)r < op->private_.size_ && !fault_short_transfers();
 }
 
-/* Calls, and learns from the result. */
+/* Moves nothing, so that nobody need wait behind it. */
+static bool only_looks(const asyncio_op *op)
+{
+    unsigned kind = op->private_.kind_;
+
+    return kind == OP_POLL || kind == OP_READABLE || kind == OP_HANGUP;
+}
+
+/* Calls, and learns from the result.  After a hang-up only that there is nothing is believed. */
 static int perform(struct readiness_fd *entry, asyncio_op *op)
 {
+    if (only_looks(op))
+        return (entry->ready & wants(op)) != 0 ? 0 : -EAGAIN;
     int r = op_perform(op);
-
-    if (!entry->owned || (entry->ready & READY_HANGUP) != 0)
+    if (!entry->owned)
         return r;
-    if (r == -EAGAIN || is_short(op, r))
+    if (r == -EAGAIN || (is_short(op, r) && (entry->ready & READY_HANGUP) == 0))
         entry->ready &= ~wants(op);
     return r;
 }
@@ -102,10 +113,32 @@ static int enqueue(struct asyncio_loop *loop, int fd, struct readiness_fd *entry
     return r;
 }
 
+static bool somebody_waits(const struct asyncio_link_ *queue)
+{
+    struct asyncio_link_ *link = queue->next_;
+
+    while (link != NULL && only_looks(op_of(link)))
+        link = link->next_;
+    return link != NULL;
+}
+
 static bool worth_trying(struct readiness_fd *entry, const asyncio_op *op)
 {
-    return op->private_.kind_ != OP_POLL && list_empty(queue_of(entry, op)) &&
+    if (only_looks(op))
+        return entry->owned;
+    return !somebody_waits(queue_of(entry, op)) &&
            (!entry->owned || (entry->ready & (wants(op) | READY_HANGUP)) != 0);
+}
+
+/* What an operation is for: a descriptor of the library's own, or one of the user's. */
+static int check_owner(const struct readiness_fd *entry, const asyncio_op *op)
+{
+    if (!only_looks(op))
+        return 0;
+    /* The edges of an own one are spent on the library's calls: there is nothing to poll for. */
+    if (op->private_.kind_ == OP_POLL)
+        return entry->owned ? -EBUSY : 0;
+    return entry->owned ? 0 : -EINVAL;
 }
 
 bool readiness_attempt(struct asyncio_loop *loop, asyncio_op *op, int *result)
@@ -115,10 +148,9 @@ bool readiness_attempt(struct asyncio_loop *loop, asyncio_op *op, int *result)
 
     if (r == 0) {
         struct readiness_fd *entry = &readiness->fds[op->private_.fd_];
-        /* Its edges are spent on the library's own calls: there is nothing to poll for. */
-        if (entry->owned && op->private_.kind_ == OP_POLL)
-            r = -EBUSY;
-        else
+
+        r = check_owner(entry, op);
+        if (r == 0)
             r = worth_trying(entry, op) ? perform(entry, op) : -EAGAIN;
     }
     if (r == -EAGAIN)
@@ -160,6 +192,13 @@ int readiness_own(struct asyncio_loop *loop, int fd)
                                                 .ready = READY_READ | READY_WRITE,
                                                 .place = readiness->fds[fd].place };
     return 0;
+}
+
+bool readiness_owns(struct asyncio_loop *loop, int fd)
+{
+    const struct readiness *readiness = readiness_of(loop);
+
+    return fd >= 0 && (size_t)fd < readiness->count && readiness->fds[fd].owned;
 }
 
 static void cancel_all(struct asyncio_loop *loop, struct asyncio_link_ *queue)
@@ -226,6 +265,8 @@ static void complete_queue(struct readiness_fd *entry, struct asyncio_link_ *que
         if (op->private_.kind_ == OP_POLL)
             continue;
         int r = perform(entry, op);
+        if (r == -EAGAIN && only_looks(op))
+            continue;
         if (r == -EAGAIN)
             return;
         list_remove(queue, link);
@@ -240,12 +281,12 @@ void readiness_event(struct asyncio_loop *loop, int fd, unsigned ready)
     if ((size_t)fd >= readiness->count)
         return;
     struct readiness_fd *entry = &readiness->fds[fd];
+    if ((ready & READY_HANGUP) != 0)
+        ready |= READY_READ | READY_WRITE;
     if (entry->owned)
         entry->ready |= ready;
     else
         entry->watched = 0; /* one report per request */
-    if ((ready & READY_HANGUP) != 0)
-        ready |= READY_READ | READY_WRITE;
     complete_polls(entry, ready);
     if ((ready & READY_READ) != 0)
         complete_queue(entry, &entry->readers);

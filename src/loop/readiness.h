@@ -43,6 +43,7 @@ bool readiness_attempt(struct asyncio_loop *loop, asyncio_op *op, int *result);
 void readiness_cancel(struct asyncio_loop *loop, asyncio_op *op);
 int readiness_own(struct asyncio_loop *loop, int fd);
 void readiness_disown(struct asyncio_loop *loop, int fd);
+bool readiness_owns(struct asyncio_loop *loop, int fd);
 void readiness_close(struct asyncio_loop *loop);
 
 /* The kernel reported `ready` for the descriptor. */

@@ -126,7 +126,7 @@ static int remove_from(struct asyncio_loop *loop, int fd, int events)
     if (loop->closed)
         return ASYNCIO_ECLOSED;
     if (watch == NULL)
-        return 0;
+        return loop_owns_fd(loop, fd) ? -EBUSY : 0;
     remove_watch(watch);
     return 1;
 }
