@@ -1,4 +1,9 @@
-/* streams.h - one suite for all kinds of streams: STREAM_TEST makes a test of each kind. */
+/* streams.h - one suite for all kinds of streams: STREAM_TEST makes a test of each kind.
+ *
+ * A kind is a line in STREAM_KINDS and a struct stream_kind.  What one cannot do at all it says
+ * there, with the reason; a test that needs that (STREAM_TEST_NEEDS) then shows, for this kind,
+ * that it really cannot.  Who includes a file of such tests may define STREAM_KINDS before.
+ */
 #ifndef ASYNCIO_TESTS_RULES_STREAMS_H
 #define ASYNCIO_TESTS_RULES_STREAMS_H
 
@@ -13,30 +18,78 @@
 #include "ground/sys.h"
 #include "harness.h"
 
-/* ---- pairs ---- */
+/* ---- kinds ---- */
 
 struct pair {
+    const struct stream_kind *kind;
     asyncio_stream *a, *b; /* each the other's peer; NULL once the test has freed it */
     int fd_b;              /* of b, borrowed; -1: it has none */
 };
 
-typedef int make_pair(struct pair *pair, size_t limit);
+enum stream_need {
+    NEEDS_NOTHING,
+    NEEDS_HALF_CLOSE, /* the end of one direction, while the other stays open */
+    NEEDS_RESET,      /* reading tells an error from the end */
+    NEEDS_NAMES,
+    NEEDS_COUNT
+};
+
+struct stream_kind {
+    const char *name;
+    int (*make)(struct pair *pair, size_t limit);
+    /* Ends b in a way that a finds to be an error when it writes, and if that can be when it
+     * reads. */
+    int (*reset_b)(struct pair *pair);
+    int write_error;                 /* what a's writing finds then */
+    const char *cannot[NEEDS_COUNT]; /* why not; NULL: it can */
+};
+
+#ifndef STREAM_KINDS
+#define STREAM_KINDS(each, ...)                                                                    \
+    each(tcp, __VA_ARGS__) each(unix, __VA_ARGS__) each(memory, __VA_ARGS__)
+#endif
+
+/* ---- memory ---- */
 
 static inline int memory_pair(struct pair *pair, size_t limit)
 {
-    pair->fd_b = -1;
     return asyncio_stream_pair(&pair->a, &pair->b, limit);
 }
 
+/* a has more to send than b takes. */
+static inline int memory_reset(struct pair *pair)
+{
+    char data[256] = { 0 };
+
+    TRY(asyncio_stream_write_nowait(pair->a, data, sizeof data));
+    asyncio_stream_abort(pair->b);
+    return 0;
+}
+
+static const struct stream_kind memory_kind = {
+    .name = "memory",
+    .make = memory_pair,
+    .reset_b = memory_reset,
+    .write_error = -ECONNRESET,
+    .cannot = { [NEEDS_NAMES] = "nothing in the system stands for it" },
+};
+
+/* ---- sockets ---- */
+
 /* With small buffers in the kernel, so that a test need not write much to fill them. */
+static inline int make_small(int fd)
+{
+    int r = sys_set_option(fd, SOL_SOCKET, SO_SNDBUF, 16 * 1024);
+
+    return r < 0 ? r : sys_set_option(fd, SOL_SOCKET, SO_RCVBUF, 16 * 1024);
+}
+
 static inline int small_socket(void)
 {
     int fd = sys_socket(AF_INET, SOCK_STREAM, 0), r = fd;
 
     if (r >= 0)
-        r = sys_set_option(fd, SOL_SOCKET, SO_SNDBUF, 16 * 1024);
-    if (r >= 0)
-        r = sys_set_option(fd, SOL_SOCKET, SO_RCVBUF, 16 * 1024);
+        r = make_small(fd);
     if (r >= 0)
         return fd;
     sys_close(fd);
@@ -54,6 +107,48 @@ static inline int listen_locally(int fd, asyncio_address *address)
     return r < 0 ? r : sys_getsockname(fd, address);
 }
 
+/* The connection is there when its other end is: accept(2) need not wait. */
+static inline int connect_sockets(int fds[2], int listener, const asyncio_address *address)
+{
+    int r = fds[0] = small_socket();
+
+    if (r >= 0)
+        r = asyncio_sock_connect(fds[0], address);
+    if (r >= 0)
+        r = fds[1] = sys_accept(listener, NULL);
+    if (r < 0)
+        sys_close(fds[0]);
+    return r < 0 ? r : 0;
+}
+
+static inline int tcp_sockets(int fds[2])
+{
+    asyncio_address address;
+    int listener = small_socket();
+
+    if (listener < 0)
+        return listener;
+    int r = listen_locally(listener, &address);
+    if (r == 0)
+        r = connect_sockets(fds, listener, &address);
+    sys_close(listener);
+    return r;
+}
+
+static inline int unix_sockets(int fds[2])
+{
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
+        return -errno;
+    int r = make_small(fds[0]);
+    if (r == 0)
+        r = make_small(fds[1]);
+    if (r == 0)
+        return 0;
+    sys_close(fds[0]);
+    sys_close(fds[1]);
+    return r;
+}
+
 /* A stream of a connected socket, which it takes in any case. */
 static inline int stream_of(asyncio_stream **stream, int fd, size_t limit)
 {
@@ -65,23 +160,16 @@ static inline int stream_of(asyncio_stream **stream, int fd, size_t limit)
     return r;
 }
 
-/* The connection is there when its other end is: accept(2) need not wait. */
-static inline int connect_pair(struct pair *pair, int listener, const asyncio_address *address,
-                               size_t limit)
+static inline int pair_of(struct pair *pair, const int fds[2], size_t limit)
 {
-    int fd = small_socket();
+    int r = stream_of(&pair->a, fds[0], limit);
 
-    if (fd < 0)
-        return fd;
-    int r = asyncio_sock_connect(fd, address);
     if (r < 0) {
-        sys_close(fd);
+        sys_close(fds[1]);
         return r;
     }
-    TRY(stream_of(&pair->a, fd, limit));
-    r = pair->fd_b = sys_accept(listener, NULL);
-    if (r >= 0)
-        r = stream_of(&pair->b, pair->fd_b, limit);
+    pair->fd_b = fds[1];
+    r = stream_of(&pair->b, fds[1], limit);
     if (r < 0)
         asyncio_stream_free(pair->a);
     return r;
@@ -89,68 +177,122 @@ static inline int connect_pair(struct pair *pair, int listener, const asyncio_ad
 
 static inline int tcp_pair(struct pair *pair, size_t limit)
 {
-    asyncio_address address;
-    int listener = small_socket();
+    int fds[2] = { -1, -1 };
 
-    if (listener < 0)
-        return listener;
-    int r = listen_locally(listener, &address);
-    if (r == 0)
-        r = connect_pair(pair, listener, &address, limit);
-    sys_close(listener);
-    return r;
+    TRY(tcp_sockets(fds));
+    return pair_of(pair, fds, limit);
 }
 
-/* b ends in a way that a finds to be an error. */
-static inline int reset_b(struct pair *pair)
+static inline int tcp_reset(struct pair *pair)
 {
-    if (pair->fd_b >= 0) {
-        sys_reset_on_close(pair->fd_b);
-    } else {
-        char data[256] = { 0 }; /* in memory: a has more to send than b takes */
-        TRY(asyncio_stream_write_nowait(pair->a, data, sizeof data));
-    }
+    sys_reset_on_close(pair->fd_b);
     asyncio_stream_abort(pair->b);
     return 0;
 }
 
+static const struct stream_kind tcp_kind = {
+    .name = "tcp",
+    .make = tcp_pair,
+    .reset_b = tcp_reset,
+    .write_error = -ECONNRESET,
+};
+
+static inline int unix_pair(struct pair *pair, size_t limit)
+{
+    int fds[2] = { -1, -1 };
+
+    TRY(unix_sockets(fds));
+    return pair_of(pair, fds, limit);
+}
+
+/* b leaves something unread. */
+static inline int unix_reset(struct pair *pair)
+{
+    TRY(asyncio_stream_write_nowait(pair->a, "x", 1));
+    asyncio_stream_abort(pair->b);
+    return 0;
+}
+
+static const struct stream_kind unix_kind = {
+    .name = "unix",
+    .make = unix_pair,
+    .reset_b = unix_reset,
+    .write_error = -EPIPE,
+};
+
 /* ---- tests ---- */
 
 struct stream_case {
-    make_pair *make;
+    const struct stream_kind *kind;
+    enum stream_need need;
     size_t limit;
     int (*body)(struct pair *pair);
 };
 
+static inline int shows_that_it_cannot(struct pair *pair, enum stream_need need)
+{
+    asyncio_address address;
+    char data[8];
+
+    switch (need) {
+    case NEEDS_HALF_CLOSE:
+        CHECK(!asyncio_stream_can_write_eof(pair->a));
+        CHECK_INT(asyncio_stream_write_eof(pair->a), -ENOTSUP);
+        return 0;
+    case NEEDS_RESET:
+        TRY(pair->kind->reset_b(pair));
+        CHECK_INT(asyncio_stream_read(pair->a, data, sizeof data), 0);
+        return 0;
+    case NEEDS_NAMES:
+        CHECK_INT(asyncio_stream_get_sockname(pair->a, &address), -ENOTSUP);
+        CHECK_INT(asyncio_stream_get_peername(pair->a, &address), -ENOTSUP);
+        return 0;
+    case NEEDS_NOTHING:
+    case NEEDS_COUNT: break;
+    }
+    return -EINVAL;
+}
+
 static inline int run_stream_case(void *arg)
 {
     const struct stream_case *one = arg;
-    struct pair pair;
+    struct pair pair = { .kind = one->kind, .fd_b = -1 };
 
-    TRY(one->make(&pair, one->limit));
-    int r = one->body(&pair);
+    TRY(one->kind->make(&pair, one->limit));
+    int r = one->kind->cannot[one->need] == NULL ? one->body(&pair)
+                                                 : shows_that_it_cannot(&pair, one->need);
     asyncio_stream_free(pair.a);
     asyncio_stream_free(pair.b);
     return r;
 }
 
-#define STREAM_TEST(name, limit_)                                                                  \
+#define STREAM_TEST_OF(kind, name, limit, need)                                                    \
+    TEST(name##_##kind)                                                                            \
+    {                                                                                              \
+        RUN(run_stream_case, &((struct stream_case){ &kind##_kind, need, limit, name }));          \
+    }
+
+#define STREAM_TEST_NEEDS(need, name, limit)                                                       \
     static int name(struct pair *pair);                                                            \
-    TEST(name##_tcp)                                                                               \
-    {                                                                                              \
-        RUN(run_stream_case, &((struct stream_case){ tcp_pair, limit_, name }));                   \
-    }                                                                                              \
-    TEST(name##_memory)                                                                            \
-    {                                                                                              \
-        RUN(run_stream_case, &((struct stream_case){ memory_pair, limit_, name }));                \
-    }                                                                                              \
+    STREAM_KINDS(STREAM_TEST_OF, name, limit, need)                                                \
     static int name(struct pair *pair)
+
+#define STREAM_TEST(name, limit) STREAM_TEST_NEEDS(NEEDS_NOTHING, name, limit)
 
 /* ---- what the tests do with them ---- */
 
 static inline int send_text(asyncio_stream *stream, const char *text)
 {
     return asyncio_stream_write(stream, text, strlen(text));
+}
+
+/* The end, as far as the kind can tell it without ending the other direction, too. */
+static inline int send_end(asyncio_stream *stream)
+{
+    if (asyncio_stream_can_write_eof(stream))
+        return asyncio_stream_write_eof(stream);
+    asyncio_stream_close(stream);
+    return 0;
 }
 
 /* Reads `n` bytes, in as many reads as it takes, and compares them. */
