@@ -9,6 +9,7 @@
 
 #include <time.h>
 
+#include "core/job.h"
 #include "ground/memory.h"
 #include "ground/sys.h"
 
@@ -202,6 +203,9 @@ bool concurrent_complete(asyncio_concurrent_future *future, int result)
         list_append(&followers, &future->followers);
         for (link = followers.next_; link != NULL; link = link->next_)
             follower_of(link)->linked = false;
+        if (future->waiting_jobs > 0)
+            atomic_fetch_sub(&future->loop->jobs_waiting, future->waiting_jobs);
+        future->waiting_jobs = 0;
         pthread_cond_broadcast(&future->changed);
     }
     pthread_mutex_unlock(&future->lock);
@@ -239,6 +243,8 @@ bool asyncio_concurrent_future_done(asyncio_concurrent_future *future)
     return done;
 }
 
+/* ---- waiting, with the lock ---- */
+
 static struct timespec time_after(double seconds)
 {
     int64_t now = sys_now_ns(), ns = sys_seconds_to_ns(seconds);
@@ -246,6 +252,32 @@ static struct timespec time_after(double seconds)
 
     return (struct timespec){ .tv_sec = (time_t)(when / NS_PER_S),
                               .tv_nsec = (long)(when % NS_PER_S) };
+}
+
+static void wait_until(asyncio_concurrent_future *future, double seconds)
+{
+    struct timespec when = time_after(seconds);
+
+    while (!future->done) {
+        if (seconds == INFINITY)
+            pthread_cond_wait(&future->changed, &future->lock);
+        else if (pthread_cond_timedwait(&future->changed, &future->lock, &when) == ETIMEDOUT)
+            break;
+    }
+}
+
+/* A job of the loop that waits for a task of it does nothing meanwhile: the loop's virtual time
+ * must not wait for the job. */
+static void wait_as_job(asyncio_concurrent_future *future, double seconds)
+{
+    future->waiting_jobs++;
+    atomic_fetch_add(&future->loop->jobs_waiting, 1);
+    loop_wake(future->loop);
+    wait_until(future, seconds);
+    if (future->done)
+        return; /* who completed it has counted */
+    future->waiting_jobs--;
+    atomic_fetch_sub(&future->loop->jobs_waiting, 1);
 }
 
 /* With the lock; nobody wakes a thread that waits for its own loop. */
@@ -257,13 +289,10 @@ static int wait(asyncio_concurrent_future *future, double seconds)
         return -ETIMEDOUT;
     if (future->loop != NULL && future->loop == loop_current)
         return -EDEADLK;
-    struct timespec when = time_after(seconds);
-    while (!future->done) {
-        if (seconds == INFINITY)
-            pthread_cond_wait(&future->changed, &future->lock);
-        else if (pthread_cond_timedwait(&future->changed, &future->lock, &when) == ETIMEDOUT)
-            break;
-    }
+    if (future->loop != NULL && future->loop == job_loop)
+        wait_as_job(future, seconds);
+    else
+        wait_until(future, seconds);
     return future->done ? 0 : -ETIMEDOUT;
 }
 

@@ -11,6 +11,7 @@ struct asyncio_concurrent_future {
     atomic_int references;
     bool done;
     int result;
+    unsigned waiting_jobs; /* of the loop below */
     /* A task's: its loop, kept, and how to request its cancellation, under the lock.  It is done
      * when the task has ended. */
     struct asyncio_loop *loop;

@@ -7,6 +7,8 @@
 
 #include "ground/memory.h"
 
+_Thread_local struct asyncio_loop *job_loop __attribute__((tls_model("initial-exec")));
+
 static void unref(struct asyncio_job *job)
 {
     if (atomic_fetch_sub(&job->references, 1) != 1)
@@ -102,11 +104,14 @@ void job_call(struct asyncio_job *job)
 {
     struct context_slot slot = { .values = job->values };
     struct context_slot *outer = context_current;
+    struct asyncio_loop *outer_loop = job_loop;
 
     atomic_store(&job->begun, true);
     job->values = NULL;
     context_current = &slot;
+    job_loop = job->loop;
     job->result = job->fn(job->arg);
+    job_loop = outer_loop;
     context_current = outer;
     context_slot_destroy(&slot);
 }

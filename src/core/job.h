@@ -43,6 +43,9 @@ bool job_take_back(struct asyncio_job *job);
 void job_call(struct asyncio_job *job);
 void job_deliver(struct asyncio_job *job);
 
+/* The loop whose job this thread runs; NULL: none. */
+extern _Thread_local struct asyncio_loop *job_loop __attribute__((tls_model("initial-exec")));
+
 /* At the close of the loop. */
 void job_drop(struct asyncio_job *job);
 

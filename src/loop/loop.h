@@ -94,6 +94,7 @@ struct asyncio_loop {
     size_t operations; /* submitted and not done */
     size_t holds;      /* other things that may still wake it: jobs, signals, ... */
     size_t jobs;       /* of these, work in threads: virtual time waits for it */
+    atomic_uint jobs_waiting; /* of these, those that wait for a task of this loop */
 
     const struct loop_client *client;
     struct scheduler *scheduler; /* the task floor's */

@@ -70,6 +70,13 @@ static int64_t unlimited_sleep(struct asyncio_loop *loop)
     return loop->client->stuck(loop) ? 0 : -1;
 }
 
+/* Work in other threads takes real time, and virtual time waits for it; but not for a job that
+ * itself waits for this loop. */
+static bool jobs_work(struct asyncio_loop *loop)
+{
+    return loop->jobs > atomic_load(&loop->jobs_waiting);
+}
+
 /* The flag first, then the look at what other threads left: who adds to that looks at the flag
  * afterwards, so one of the two notices. */
 static void wait_backend(struct asyncio_loop *loop, int64_t timeout_ns)
@@ -78,7 +85,8 @@ static void wait_backend(struct asyncio_loop *loop, int64_t timeout_ns)
         loop->before_wait(loop->hook_arg);
     if (timeout_ns != 0) {
         atomic_store(&loop->asleep, true);
-        if (atomic_load(&loop->remote.pending) || atomic_load(&loop->stopping))
+        if (atomic_load(&loop->remote.pending) || atomic_load(&loop->stopping) ||
+            (loop->virtual_time && loop->timers.count > 0 && !jobs_work(loop)))
             timeout_ns = 0;
     }
     loop->backend->wait(loop, timeout_ns);
@@ -89,8 +97,7 @@ static void wait_backend(struct asyncio_loop *loop, int64_t timeout_ns)
         loop->signalled(loop);
 }
 
-/* Virtual time stands still while something can happen, and jumps when nothing can.  Work in other
- * threads takes real time, so the loop waits for it first. */
+/* Virtual time stands still while something can happen, and jumps when nothing can. */
 static void wait_virtual(struct asyncio_loop *loop, int64_t limit)
 {
     wait_backend(loop, 0);
@@ -99,7 +106,7 @@ static void wait_virtual(struct asyncio_loop *loop, int64_t limit)
     int64_t deadline = next_deadline(loop);
     if (deadline <= loop->now_ns)
         return;
-    if (deadline == INT64_MAX || loop->jobs > 0)
+    if (deadline == INT64_MAX || jobs_work(loop))
         wait_backend(loop, limit);
     else
         loop->now_ns = deadline;

@@ -647,3 +647,52 @@ TEST(a_thread_waits_for_another)
     pthread_join(thread, NULL);
     asyncio_concurrent_future_unref(future);
 }
+
+static int sleep_long(void *arg)
+{
+    *(double *)arg = -asyncio_loop_time(asyncio_get_running_loop());
+    TRY(asyncio_sleep(1000));
+    *(double *)arg += asyncio_loop_time(asyncio_get_running_loop());
+    return 5;
+}
+
+struct there_and_back {
+    asyncio_loop *loop;
+    double seconds, slept;
+    int result;
+};
+
+static int ask_the_loop(void *arg)
+{
+    struct there_and_back *way = arg;
+    asyncio_concurrent_future *future;
+    int r = asyncio_run_coroutine_threadsafe(&future, way->loop, sleep_long, &way->slept);
+
+    if (r < 0)
+        return r;
+    way->result = asyncio_concurrent_future_result(future, way->seconds);
+    if (way->result == -ETIMEDOUT)
+        asyncio_ignore(asyncio_concurrent_future_result(future, INFINITY));
+    asyncio_concurrent_future_unref(future);
+    return 0;
+}
+
+static int go_there_and_back(void *arg)
+{
+    struct there_and_back way = { .loop = asyncio_get_running_loop(), .seconds = *(double *)arg };
+
+    TRY(asyncio_to_thread(ask_the_loop, &way));
+    CHECK_INT(way.result, way.seconds < INFINITY ? -ETIMEDOUT : 5);
+    CHECK_NEAR(way.slept, 1000, 0.001);
+    return 0;
+}
+
+/* Virtual time waits for work in threads, but not for a thread that waits for the loop. */
+TEST(virtual_time_goes_on_for_a_job_that_waits_for_the_loop)
+{
+    double seconds = INFINITY;
+
+    RUN(go_there_and_back, &seconds);
+    seconds = 0;
+    RUN(go_there_and_back, &seconds);
+}

@@ -8,25 +8,18 @@ The Python is the newest on this machine that has asyncio.Queue.shutdown (3.13).
 program's output is compared with what was recorded.  What needs no other process runs in virtual
 time on both sides.
 """
-import fcntl
 import glob
 import os
 import pathlib
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-import tty
+
+from drivers import (LIMIT, run_chat, run_datagrams, run_echo, run_fetches, run_https, run_plainly,
+                     run_until_interrupt)
 
 PROGRAMS = pathlib.Path(__file__).resolve().parent.parent / "programs"
-LIMIT = 20  # seconds that a program may take
-PORT = 8888
-PORT_LOCK = "/tmp/libasyncio-tests-8888.lock"  # the torture run wants that port, too
 LAST_FEW = 6  # lines that may differ where a signal cuts a program off
-LINES_BEFORE_SIGNAL = 8
-VIRTUAL = str(pathlib.Path(__file__).resolve().parent / "virtual.py")
 
 
 def python_version(python):
@@ -49,102 +42,6 @@ def find_python():
     return versions[max(versions)] if versions else None
 
 
-def start(command, stdout=subprocess.PIPE, **more):
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **more}
-    return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE,
-        text=True, env=environment)
-
-
-def finish(process):
-    """What it printed, and how it ended."""
-    try:
-        out, err = process.communicate(timeout=LIMIT)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        out, err = process.communicate()
-        return f"{out}did not end within {LIMIT} s\n{err}"
-    return out
-
-
-def run_plainly(command):
-    if "python" in command[0]:
-        command = [command[0], VIRTUAL, *command[1:]]
-    process = start(command, ASYNCIO_BACKEND="sim")
-    out = finish(process)
-    return f"{out}exit status {process.returncode}\n"
-
-
-def read_terminal(terminal):
-    try:
-        return os.read(terminal, 4096).decode()
-    except OSError:  # how a terminal says that nobody has it open any more
-        return ""
-
-
-def run_until_interrupt(command):
-    """On a terminal, so that each line comes when it is printed; SIGINT after so many."""
-    terminal, slave = os.openpty()
-    tty.setraw(slave)
-    process = start(command, stdout=slave)
-    os.close(slave)
-    out = ""
-    while out.count("\n") < LINES_BEFORE_SIGNAL and (more := read_terminal(terminal)):
-        out += more
-    process.send_signal(signal.SIGINT)
-    while more := read_terminal(terminal):
-        out += more
-    os.close(terminal)
-    finish(process)
-    return f"{out}exit status {process.returncode}\n"
-
-
-def connect():
-    deadline = time.monotonic() + LIMIT
-    while True:
-        try:
-            return socket.create_connection(("127.0.0.1", PORT), timeout=LIMIT)
-        except ConnectionRefusedError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-
-
-def receive(connection, size):
-    data = b""
-    while len(data) < size:
-        more = connection.recv(size - len(data))
-        if not more:
-            break
-        data += more
-    return data
-
-
-def talk_to_echo():
-    """The client's view of an echo server: two connections at a time, small, large, half closed."""
-    said = []
-    with connect() as first, connect() as second:
-        for connection, data in (first, b"hello"), (second, b"x" * 20000), (first, b"again"):
-            connection.sendall(data)
-            said.append(f"{len(data)} bytes come back: {receive(connection, len(data)) == data}")
-        first.shutdown(socket.SHUT_WR)
-        said.append(f"after the end: {first.recv(100)!r}")
-    return said
-
-
-def run_echo(command):
-    with open(PORT_LOCK, "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        process = start(command)
-        try:
-            said = talk_to_echo()
-        except OSError as error:
-            said = [f"failed: {error}"]
-        process.send_signal(signal.SIGINT)  # both then end with an error, each in its own words
-        said.append(finish(process))
-    return "\n".join(said)
-
-
 def equal(one, other):
     return one == other
 
@@ -164,6 +61,11 @@ def equal_but_for_the_end(one, other):
 HOW = {  # how to run a program, and how to compare; else plainly, and equal
     "04_echo": (run_echo, equal),
     "06_queue": (run_until_interrupt, equal_but_for_the_end),
+    "07_tls_client": (run_https, equal),
+    "08_udp_echo": (run_datagrams, equal),
+    "09_protocol": (run_echo, equal),
+    "13_as_completed": (run_fetches, equal),
+    "14_chat": (run_chat, equal),
 }
 
 
