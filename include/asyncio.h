@@ -85,6 +85,11 @@ enum asyncio_error {
     ASYNCIO_ESHUTDOWN = -10008,    /* QueueShutDown */
     ASYNCIO_EBROKEN = -10009,      /* BrokenBarrierError */
     ASYNCIO_EEXIT = -10011,        /* SystemExit: a task or callback that returns it ends the run */
+    ASYNCIO_EAI_AGAIN = -10021,    /* getaddrinfo: temporary failure */
+    ASYNCIO_EAI_FAIL = -10022,     /* ... permanent failure */
+    ASYNCIO_EAI_NONAME = -10023,   /* ... unknown host, or no address of the family asked for */
+    ASYNCIO_EAI_SERVICE = -10024,  /* ... unknown service */
+    ASYNCIO_EAI_BADHINTS = -10025, /* ... family, type, protocol or flags do not fit together */
 };
 
 /* An English description, or the name ("ETIMEDOUT", "ASYNCIO_ELIMIT"), of an error; never NULL. */
@@ -621,6 +626,22 @@ int asyncio_address_init_unix(asyncio_address *address, const char *path);
 /* Writes "127.0.0.1:80", "[::1]:80" or the path, cut off at `size`; returns its whole length. */
 int asyncio_address_format(const asyncio_address *address, char *text, size_t size);
 unsigned asyncio_address_port(const asyncio_address *address); /* 0: it has none */
+
+typedef struct asyncio_getaddrinfo_options {
+    int family, type, protocol, flags; /* as in getaddrinfo(3) */
+    uintptr_t reserved_[2];
+} asyncio_getaddrinfo_options;
+
+/* Looks a name up.  Returns how many addresses there are, at least 1, and stores the first
+ * `capacity`, each once, in the resolver's order.  Done in a thread, unless `host` is numeric.
+ * ASYNCIO_EAI_*.  The second is the reverse; `flags` as in getnameinfo(3); a size of 0: not wanted;
+ * ASYNCIO_ELIMIT: there is no room. */
+ASYNCIO_SUSPENDS int asyncio_getaddrinfo(asyncio_address *addresses, size_t capacity,
+                                         const char *host, const char *service,
+                                         const asyncio_getaddrinfo_options *options);
+ASYNCIO_SUSPENDS int asyncio_getnameinfo(char *host, size_t host_size, char *service,
+                                         size_t service_size, const asyncio_address *address,
+                                         int flags);
 
 /* ---- streams: opening ----------------------------------------------------------------------- */
 

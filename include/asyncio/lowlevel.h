@@ -169,6 +169,13 @@ void asyncio_op_poll(asyncio_op *op, asyncio_loop *loop, asyncio_socket socket, 
 /* Asks for it to end with -ECANCELED; it may still succeed, and until done it is not over. */
 void asyncio_op_cancel(asyncio_op *op);
 
+/* ---- names ---------------------------------------------------------------------------------- */
+
+/* asyncio_getaddrinfo without a task; its result is that of `done`. */
+void asyncio_loop_getaddrinfo(asyncio_loop *loop, asyncio_future *done, asyncio_address *addresses,
+                              size_t capacity, const char *host, const char *service,
+                              const asyncio_getaddrinfo_options *options);
+
 /* ---- executors ------------------------------------------------------------------------------ */
 
 typedef struct asyncio_job asyncio_job;

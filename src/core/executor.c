@@ -7,7 +7,7 @@
  */
 #include "core/executor.h"
 
-#include "core/job.h"
+#include "core/resolver.h"
 #include "ground/log.h"
 #include "ground/memory.h"
 
@@ -53,6 +53,22 @@ int executors_default(struct executors *executors, asyncio_executor **pool)
         executors->owned = true;
     }
     *pool = executors->pool;
+    return 0;
+}
+
+int executors_resolver(struct asyncio_loop *loop, asyncio_executor **pool)
+{
+    struct executors *executors = executors_of(loop);
+
+    if (executors == NULL)
+        return -ENOMEM;
+    if (executors->resolver == NULL) {
+        int r = asyncio_thread_pool_new(&executors->resolver, RESOLVER_THREADS, "resolver");
+
+        if (r < 0)
+            return r;
+    }
+    *pool = executors->resolver;
     return 0;
 }
 
@@ -229,6 +245,8 @@ static void closing(struct loop_guest *guest)
     while ((link = executors->jobs.next_) != NULL)
         job_drop(CONTAINER_OF(link, struct asyncio_job, link));
     abandon_pool(executors);
+    if (executors->resolver != NULL)
+        thread_pool_abandon(executors->resolver);
     if (executors->done != NULL)
         stop_waiting(executors, -ECANCELED, NULL);
     executors->loop->executors = NULL;

@@ -24,8 +24,9 @@ struct executors {
     struct loop_guest guest;
     struct asyncio_loop *loop;
     struct asyncio_link_ jobs;
-    asyncio_executor *pool; /* the default one; NULL: not made yet, or gone */
-    bool owned;             /* made here */
+    asyncio_executor *pool;     /* the default one; NULL: not made yet, or gone */
+    asyncio_executor *resolver; /* that looks names up; NULL: not made yet */
+    bool owned;                 /* `pool` was made here */
     bool closed;
     /* While the pool ends; a thread of it has a reference then. */
     atomic_int references;
@@ -37,5 +38,8 @@ struct executors {
 
 struct executors *executors_of(struct asyncio_loop *loop); /* NULL: no memory */
 int executors_default(struct executors *executors, asyncio_executor **pool);
+
+/* The pool for names, which goes on when the default one is shut down. */
+int executors_resolver(struct asyncio_loop *loop, asyncio_executor **pool);
 
 #endif

@@ -18,12 +18,18 @@ static void unref(struct asyncio_job *job)
     memory_free(job);
 }
 
+static void let_loop_be(struct asyncio_job *job)
+{
+    loop_release(job->loop);
+    job->loop->jobs--;
+}
+
 /* The loop's half of it. */
 static void leave_loop(struct asyncio_job *job)
 {
     list_remove(&job->loop->executors->jobs, &job->link);
-    loop_release(job->loop);
-    job->loop->jobs--;
+    if (!job->abandoned)
+        let_loop_be(job);
 }
 
 static struct asyncio_job *make(struct executors *executors, asyncio_executor *executor,
@@ -81,21 +87,33 @@ bool job_take_back(struct asyncio_job *job)
     if (atomic_load(&job->begun) || executor->cancel == NULL || !executor->cancel(executor, job))
         return false;
     leave_loop(job);
+    if (job->unused != NULL)
+        job->unused(job->arg);
     unref(job);
     unref(job);
     return true;
 }
 
+/* It stays in the list of its loop, whose close must find it. */
+void job_abandon(struct asyncio_job *job)
+{
+    if (job_take_back(job))
+        return;
+    let_loop_be(job);
+    job->abandoned = true;
+}
+
 void job_drop(struct asyncio_job *job)
 {
-    job_ended *ended = job->ended;
+    job_ended *ended = job->abandoned ? NULL : job->ended;
     void *owner = job->owner;
 
     if (!job_take_back(job)) {
         leave_loop(job);
         unref(job);
     }
-    ended(owner, -ECANCELED);
+    if (ended != NULL)
+        ended(owner, -ECANCELED);
 }
 
 /* ---- in a thread ---- */
@@ -119,13 +137,14 @@ void job_call(struct asyncio_job *job)
 static int arrived(void *arg)
 {
     struct asyncio_job *job = arg;
-    job_ended *ended = job->ended;
+    job_ended *ended = job->abandoned ? NULL : job->ended;
     void *owner = job->owner;
     int result = job->result;
 
     leave_loop(job);
     unref(job);
-    ended(owner, result);
+    if (ended != NULL)
+        ended(owner, result);
     return 0;
 }
 

@@ -26,6 +26,8 @@ struct asyncio_job {
     int result;
     job_ended *ended;
     void *owner;
+    void (*unused)(void *arg); /* the function will never be called; NULL: nobody minds */
+    bool abandoned;            /* by its owner */
 };
 
 enum { JOB_PLAIN, JOB_IN_CONTEXT };
@@ -37,6 +39,10 @@ int job_start(struct asyncio_job **job, struct asyncio_loop *loop, asyncio_execu
 
 /* True: it has not begun, will not, and is gone; `ended` is not called. */
 bool job_take_back(struct asyncio_job *job);
+
+/* The same, but one that has begun goes on unobserved: the loop waits for it no longer, and `ended`
+ * is not called. */
+void job_abandon(struct asyncio_job *job);
 
 /* The two halves of asyncio_job_run: calling the function, and telling the loop.  After the second
  * the job is not the executor's any more. */

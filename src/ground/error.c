@@ -38,6 +38,11 @@ static const struct error_text {
     ERROR(ASYNCIO_ESHUTDOWN, "Queue was shut down"),
     ERROR(ASYNCIO_EBROKEN, "Barrier is broken"),
     ERROR(ASYNCIO_EEXIT, "Exit requested"),
+    ERROR(ASYNCIO_EAI_AGAIN, "Temporary failure in name resolution"),
+    ERROR(ASYNCIO_EAI_FAIL, "Permanent failure in name resolution"),
+    ERROR(ASYNCIO_EAI_NONAME, "Unknown host, or it has no such address"),
+    ERROR(ASYNCIO_EAI_SERVICE, "Unknown service"),
+    ERROR(ASYNCIO_EAI_BADHINTS, "Family, type, protocol or flags do not fit together"),
     NUMBER(ENOTSUP, "Operation not supported"), /* glibc names it EOPNOTSUPP */
 #if !defined(HAVE_ERRNO_NAMES)
     NUMBER(EACCES, "Permission denied"),

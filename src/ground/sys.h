@@ -58,6 +58,19 @@ int sys_file_kind(int fd); /* one of these, or an error */
 void sys_reset_on_close(int fd);
 int sys_interface_index(const char *name); /* of "eth0"; > 0, or an error */
 
+/* ---- names ----
+ *
+ * Both may block for as long as name servers please, and need 12 KiB of stack: they are for
+ * threads.  Errors are ASYNCIO_EAI_*, or errnos. */
+
+/* Stores a block of memory_get(), and returns how many addresses it holds, at least 1, of which
+ * some may be the same.  `host` or `service` may be NULL. */
+int sys_getaddrinfo(asyncio_address **addresses, const char *host, const char *service,
+                    const asyncio_getaddrinfo_options *options);
+/* ASYNCIO_ELIMIT: there is no room.  A size of 0: it is not wanted. */
+int sys_getnameinfo(char *host, size_t host_size, char *service, size_t service_size,
+                    const asyncio_address *address, int flags);
+
 /* ---- waiting ---- */
 
 /* A descriptor that is readable after sys_event_signal(), until sys_event_clear(). */
