@@ -213,7 +213,8 @@ def run_chat(command):
 
 def run_in_network(command, server, **more):
     """The program in a network of its own, beside the servers that servers.py makes there."""
-    process = start([*OWN_NETWORK, sys.executable, str(HERE / "servers.py"), server, *command], **more)
+    servers = [sys.executable, str(HERE / "servers.py"), server]
+    process = start([*OWN_NETWORK, *servers, *command], **more)
     out = finish(process)
     return f"{out}exit status {process.returncode}\n"
 
@@ -245,7 +246,8 @@ def make_certificates(directory):
         subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
 
     openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=Twins' CA")
+            "-addext", "keyUsage=critical,keyCertSign", "-keyout", "ca.key", "-out", "ca.pem",
+            "-days", "2", "-subj", "/CN=Twins' CA")
     openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
             "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=localhost")
     pathlib.Path(directory, "names").write_text(
