@@ -130,6 +130,7 @@ static void check_not_early(wait_function *wait, int epoll_fd)
     }
 }
 
+/* PLT-05: also where the kernel counts in coarser units. */
 TEST(waits_do_not_end_early)
 {
     int epoll_fd = sys_epoll_create();
