@@ -99,6 +99,47 @@ void sys_pages_discard(void *pages, size_t size); /* gives the memory back; read
  * (MADV_GUARD_INSTALL), else by mprotect.  -ENOMEM. */
 int sys_pages_guard(void *pages, size_t size);
 
+/* ---- processes ---- */
+
+/* Where a spawn failed: in this process or by the settings, at the directory, at the program. */
+enum sys_spawn_at { SYS_SPAWN_AT_START, SYS_SPAWN_AT_CWD, SYS_SPAWN_AT_PROGRAM };
+
+struct sys_spawn {
+    const char *const *argv;
+    const char *const *env; /* NULL: this process's.  Its PATH is where argv[0] is looked up */
+    const char *cwd;        /* NULL: this process's */
+    int stdio[3];           /* what becomes its 0, 1 and 2; negative: that is closed */
+    const int *files;       /* further ones, under the same numbers; those below 3 do not count */
+    size_t file_count;
+    bool new_session, new_group;
+    const unsigned *user, *group, *umask; /* NULL: as in this process */
+};
+
+/* Starts a program: the result is 0 once it runs as that program.  It gets the files named and no
+ * others, no signal blocked, and default dispositions.  An error is exactly what the system said;
+ * no child is left then.  See sys_spawn.c. */
+int sys_spawn(long *pid, const struct sys_spawn *spawn, enum sys_spawn_at *at);
+
+/* A pipe to or from a child: the end kept here is as all descriptors are, the child's blocks. */
+int sys_child_pipe(int *kept, int *given, bool child_reads);
+int sys_open_null(void); /* /dev/null, for both directions */
+bool sys_is_open(int fd);
+
+/* A descriptor that is readable once the child has ended; for sys_poll and the like, also with
+ * signals and reaping.  -ENOSYS: not this kernel. */
+int sys_pidfd_open(long pid);
+
+/* `pidfd` may be negative; then nobody else may reap meanwhile.  0 also for a child that has ended
+ * and is not reaped, or was by somebody else.  -EPERM, -EINVAL. */
+int sys_child_signal(long pid, int pidfd, int signum);
+
+/* 1: it has ended and is gone now; *code is its exit status, or -N for signal N.  0: it runs.
+ * -ECHILD: it is no child (any more): somebody else has reaped it. */
+int sys_child_reap(long pid, int pidfd, int *code);
+
+/* Blocks until it has ended, which leaves it to be reaped. */
+void sys_child_wait(long pid);
+
 /* ---- threads ---- */
 
 /* Starts a thread that blocks all signals but those of its own faults; joinable.  The kernel keeps
