@@ -52,8 +52,13 @@ int sys_set_nonblocking(int fd);                            /* one that was not 
 /* As for sockets; writing where nobody reads any more is -EPIPE, and no signal. */
 int sys_read(int fd, void *data, size_t size);
 int sys_write(int fd, const void *data, size_t size);
+int sys_writev(int fd, const asyncio_bytes *parts, size_t count);
 enum sys_file_kind { SYS_FILE_OTHER, SYS_FILE_FIFO, SYS_FILE_SOCKET, SYS_FILE_CHARACTER };
 int sys_file_kind(int fd); /* one of these, or an error */
+/* Makes a file that is not a socket non-blocking, if it can so that nobody notices who shares it.
+ * 0; or 1: others notice, until it is given back. */
+int sys_take_file(int fd);
+void sys_give_file_back(int fd);
 /* SO_LINGER 0: closing it then resets the connection. */
 void sys_reset_on_close(int fd);
 int sys_interface_index(const char *name); /* of "eth0"; > 0, or an error */

@@ -120,6 +120,7 @@ int op_perform(asyncio_op *op)
     case OP_CONNECT: return perform_connect(op);
     case OP_READ: return sys_read(private->fd_, private->data_, private->size_);
     case OP_WRITE: return sys_write(private->fd_, private->data_, private->size_);
+    case OP_WRITEV: return sys_writev(private->fd_, private->data_, private->size_);
     case OP_READABLE: return 0;
     case OP_HANGUP:
     case OP_POLL: return -EAGAIN;

@@ -23,6 +23,7 @@ enum op_kind {
     OP_SENDV,
     OP_SENDTO,
     OP_WRITE, /* write(2) */
+    OP_WRITEV,
     OP_CONNECT
 };
 
