@@ -85,6 +85,8 @@ enum asyncio_error {
     ASYNCIO_ESHUTDOWN = -10008,    /* QueueShutDown */
     ASYNCIO_EBROKEN = -10009,      /* BrokenBarrierError */
     ASYNCIO_EEXIT = -10011,        /* SystemExit: a task or callback that returns it ends the run */
+    ASYNCIO_ETLS = -10012,         /* the TLS handshake or a record went wrong */
+    ASYNCIO_ETLSVERIFY = -10013,   /* the peer's certificate is not trusted, or not for this name */
     ASYNCIO_EAI_AGAIN = -10021,    /* getaddrinfo: temporary failure */
     ASYNCIO_EAI_FAIL = -10022,     /* ... permanent failure */
     ASYNCIO_EAI_NONAME = -10023,   /* ... unknown host, or no address of the family asked for */
@@ -111,6 +113,7 @@ typedef struct asyncio_task asyncio_task;
 typedef struct asyncio_context asyncio_context;
 typedef struct asyncio_stream asyncio_stream;
 typedef struct asyncio_server asyncio_server;
+typedef struct asyncio_tls_context asyncio_tls_context;
 
 #ifdef _WIN32
 typedef uintptr_t asyncio_socket; /* a SOCKET */

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""The shared library exports what the public headers declare, and nothing else.
+"""The shared libraries export what the public headers declare, and nothing else.
 
-    public_names.py LIBRARY      compares nm -D LIBRARY with include/**/*.h
-    public_names.py --list       prints the declared names
-    public_names.py --self-test  checks the reading of declarations on small headers
+    public_names.py LIBASYNCIO [LIBASYNCIO_TLS]  compares nm -D of both with include/**/*.h
+    public_names.py --list                       prints the declared names
+    public_names.py --self-test                  checks the reading of small headers
+
+asyncio/tls.h is served by both libraries together; without the second, what it declares may be
+missing.  Beside the headers there is what the libraries need of each other, core/tls_engine.h.
 """
 
 import contextlib
@@ -85,12 +88,25 @@ def declared(texts):
     return names
 
 
+TLS_HEADERS = ["include/asyncio/tls.h", "src/core/tls_engine.h"]
+
+
+def read(root, path):
+    with open(os.path.join(root, path), encoding="utf-8") as file:
+        return file.read()
+
+
 def headers(root):
+    """The texts of all headers but those for TLS."""
     for directory, _, names in os.walk(os.path.join(root, "include")):
         for name in names:
-            if name.endswith(".h"):
-                with open(os.path.join(directory, name), encoding="utf-8") as file:
-                    yield file.read()
+            path = os.path.relpath(os.path.join(directory, name), root)
+            if name.endswith(".h") and path not in TLS_HEADERS:
+                yield read(root, path)
+
+
+def tls_headers(root):
+    return [read(root, path) for path in TLS_HEADERS]
 
 
 # ---- reading libraries --------------------------------------------------------------------------
@@ -148,9 +164,10 @@ SELF_TEST_NAMES = {
 }
 
 
-def compare(declarations, exports):
+def compare(declarations, exports, optional=frozenset()):
     """Prints both differences, and returns how many names there are in them."""
-    missing, extra = sorted(declarations - exports), sorted(exports - declarations)
+    missing = sorted(declarations - exports - optional)
+    extra = sorted(exports - declarations)
     for name in missing:
         print(f"{name}: declared, but not exported")
     for name in extra:
@@ -167,6 +184,8 @@ def self_test():
         assert compare({"asyncio_a"}, {"asyncio_a"}) == 0
         assert compare({"asyncio_a"}, set()) == 1
         assert compare(set(), {"asyncio_a"}) == 1
+        assert compare({"asyncio_a"}, set(), {"asyncio_a"}) == 0
+        assert compare({"asyncio_a"}, {"asyncio_b"}, {"asyncio_b"}) == 2
     print(f"{len(found)} declarations read rightly")
 
 
@@ -176,12 +195,18 @@ def main():
         self_test()
         return 0
     if sys.argv[1:] == ["--list"]:
-        print("\n".join(sorted(declared(headers(root)))))
+        print("\n".join(sorted(declared([*headers(root), *tls_headers(root)]))))
         return 0
-    if len(sys.argv) != 2:
+    libraries = [exported(library) for library in sys.argv[1:]]
+    if not 1 <= len(libraries) <= 2:
         print(__doc__, file=sys.stderr)
         return 2
-    return 1 if compare(declared(headers(root)), exported(sys.argv[1])) else 0
+    if both := sorted(set.intersection(*libraries)) if len(libraries) == 2 else []:
+        print("\n".join(f"{name}: exported by both" for name in both))
+        return 1
+    tls = declared(tls_headers(root))
+    optional = tls if len(libraries) == 1 else set()
+    return 1 if compare(declared(headers(root)) | tls, set.union(*libraries), optional) else 0
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@
 set -eu
 
 # "a|b": either will do.
-needed='gcc g++ libc6-dev make cmake ninja-build pkg-config|pkgconf check libdw-dev python3'
+needed='gcc g++ libc6-dev make cmake ninja-build pkg-config|pkgconf check libdw-dev libssl-dev openssl
+    python3'
 extra='clang clang-format clang-tidy libclang-rt-14-dev llvm gcovr valgrind libuv1-dev libst-dev libev-dev strace'
 
 case ${1-} in

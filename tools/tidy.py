@@ -13,8 +13,9 @@ import subprocess
 import sys
 
 FLOORS = ["ground", "loop", "core", "task", "sync", "io", "run"]
-# Programs of their own beside the floors, and the only headers of the library that they include.
-PROGRAMS = {"ps": ["task/debug_table.h"]}
+# What stands beside the floors, programs and libasyncio-tls, and the only headers of the library
+# that they include.
+BESIDE = {"ps": ["task/debug_table.h"], "tls": ["core/tls_engine.h"]}
 FIBERLESS = ["loop", "core"]  # what a CPython extension links, besides the ground
 FIBER_HEADERS = ["ground/fiber.h", "ground/stack.h"]
 
@@ -112,7 +113,7 @@ def check_calls(path, text):
         banned = UNBOUNDED
     else:
         banned = BANNED
-    of_library = path.startswith("src/") and path.split("/")[1] not in PROGRAMS
+    of_library = path.startswith("src/") and not path.startswith("src/ps/")
     if of_library and path != ALLOCATOR and not is_test(path):
         banned = banned + ALLOCATION
     # Not a member's call, nor the declaration of a member.
@@ -150,32 +151,38 @@ def check_layout(path, text):
         yield text.count("\n") + 1, "no newline at the end of the file"
 
 
-def check_program(program, text):
-    allowed = ["asyncio.h"] + PROGRAMS[program]
+def includes(text):
+    """(line, header) of what is included between quotes."""
     code = blank(text, strings=False)
     for match in re.finditer(r'^[ \t]*#[ \t]*include[ \t]*"([^"]*)"', code, re.MULTILINE):
-        if match[1] not in allowed and not match[1].startswith(program + "/"):
-            number = code.count("\n", 0, match.start()) + 1
-            yield number, f'"{match[1]}" is not among what the program {program} may include'
+        yield code.count("\n", 0, match.start()) + 1, match[1]
+
+
+def is_public(header):
+    return header == "asyncio.h" or header.startswith("asyncio/")
+
+
+def check_beside(path, name, text):
+    for number, header in includes(text):
+        if not (is_public(header) or header in BESIDE[name] or header.startswith(name + "/")
+                or is_test(path)):
+            yield number, f'"{header}" is not among what {name} may include'
 
 
 def check_floors(path, text):
     parts = path.split("/")
     if parts[0] != "src":
         return
-    if len(parts) == 3 and parts[1] in PROGRAMS:
-        yield from check_program(parts[1], text)
+    if len(parts) == 3 and parts[1] in BESIDE:
+        yield from check_beside(path, parts[1], text)
         return
     if len(parts) != 3 or parts[1] not in FLOORS:
         yield 1, f"not on a floor, src/<floor>/<file> with a floor of {', '.join(FLOORS)}"
         return
     floor = parts[1]
-    code = blank(text, strings=False)
-    for match in re.finditer(r'^[ \t]*#[ \t]*include[ \t]*"([^"]*)"', code, re.MULTILINE):
-        number = code.count("\n", 0, match.start()) + 1
-        header = match[1]
+    for number, header in includes(text):
         target = header.split("/")[0]
-        if header == "asyncio.h" or target == "asyncio" or is_test(path) and header == "harness.h":
+        if is_public(header) or is_test(path) and header == "harness.h":
             continue
         if target not in FLOORS or "/" not in header:
             yield number, f'"{header}" does not name its floor, as in "ground/list.h"'
@@ -300,6 +307,9 @@ CASES = [
     ("src/task/a.c", '#include "ground/fiber.h"\n', None),
     ("src/task/a_test.c", '#include "harness.h"\n', None),
     ("src/task/a.c", '#include "harness.h"\n', "does not name its floor"),
+    ("src/tls/a.c", '#include "core/tls_engine.h"\n#include "tls/tls.h"\n', None),
+    ("src/tls/a.c", '#include "asyncio/tls.h"\n', None),
+    ("src/tls/a.c", '#include "ground/memory.h"\n', "may include"),
     ("src/misc/a.c", "int n;\n", "not on a floor"),
     ("src/ps/a.c", '#include "ps/ps.h"\nvoid f(void)\n{\n    free(malloc(1));\n}\n', None),
     ("src/ps/a.c", '#include "task/task.h"\n', "may include"),

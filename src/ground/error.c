@@ -38,6 +38,8 @@ static const struct error_text {
     ERROR(ASYNCIO_ESHUTDOWN, "Queue was shut down"),
     ERROR(ASYNCIO_EBROKEN, "Barrier is broken"),
     ERROR(ASYNCIO_EEXIT, "Exit requested"),
+    ERROR(ASYNCIO_ETLS, "TLS failed"),
+    ERROR(ASYNCIO_ETLSVERIFY, "The peer's certificate is not to be trusted"),
     ERROR(ASYNCIO_EAI_AGAIN, "Temporary failure in name resolution"),
     ERROR(ASYNCIO_EAI_FAIL, "Permanent failure in name resolution"),
     ERROR(ASYNCIO_EAI_NONAME, "Unknown host, or it has no such address"),

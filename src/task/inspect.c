@@ -120,22 +120,24 @@ void asyncio_dump_tasks(int fd)
 
 /* ---- error details ---- */
 
+/* What the main task of the last run in this thread left, or a call outside of tasks. */
+static _Thread_local char kept_detail[1024];
+
 void task_set_detail(const char *format, ...)
 {
-    char text[1024];
+    char text[sizeof kept_detail];
     va_list arguments;
 
-    if (task_current == NULL)
-        return;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    if (task_current == NULL) {
+        memcpy(kept_detail, text, sizeof text);
+        return;
+    }
     memory_free(task_current->detail);
     task_current->detail = memory_copy_string(text);
 }
-
-/* What the main task of the last run in this thread left. */
-static _Thread_local char kept_detail[1024];
 
 void task_keep_detail(const asyncio_task *task)
 {

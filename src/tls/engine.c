@@ -1,0 +1,177 @@
+/* engine.c - the engine that is OpenSSL; the contract is in core/tls_engine.h.
+ *
+ * An engine is an SSL over a BIO of our own (bio.c).  What a call of OpenSSL's means is in its
+ * result, its state and its queue of errors together, so that the queue is cleared before.
+ */
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/sslerr.h>
+
+#include "tls/tls.h"
+
+/* ---- making ---- */
+
+static int make_ssl(struct openssl_engine *engine, const struct openssl_context *context)
+{
+    engine->ssl = SSL_new(context->ssl_ctx);
+    if (engine->ssl == NULL)
+        return 0;
+    BIO *bio = engine_bio_new(context->bio_method, engine);
+    if (bio == NULL)
+        return 0;
+    SSL_set_bio(engine->ssl, bio, bio);
+    SSL_set_mode(engine->ssl, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_ENABLE_PARTIAL_WRITE);
+    SSL_set_verify(engine->ssl, SSL_get_verify_mode(engine->ssl), verification_note);
+    return 1;
+}
+
+static int init(struct tls_engine *base, struct asyncio_tls_context *base_context, bool server_side,
+                const char *name)
+{
+    struct openssl_engine *engine = openssl_engine_of(base);
+    const struct openssl_context *context = openssl_context_of(base_context);
+
+    if (context->ssl_ctx == NULL) {
+        failure_say(&base->failure, "the TLS context could not be set up: %s",
+                    context->failure != NULL ? context->failure : asyncio_strerror(context->error));
+        return context->error;
+    }
+    ERR_clear_error();
+    if (make_ssl(engine, context) != 1)
+        return failure_take(&base->failure);
+    if (server_side)
+        SSL_set_accept_state(engine->ssl);
+    else
+        SSL_set_connect_state(engine->ssl);
+    return server_side || name == NULL ? 0 : name_apply(engine, name);
+}
+
+static void destroy(struct tls_engine *base)
+{
+    struct openssl_engine *engine = openssl_engine_of(base);
+
+    SSL_free(engine->ssl);
+    OPENSSL_free(engine->name);
+    OPENSSL_free(engine->alpn);
+    OPENSSL_free(base->failure);
+}
+
+/* ---- results ---- */
+
+/* The queue has the end of the input, which is not a failure of its own. */
+static bool is_unexpected_end(const struct tls_engine *base)
+{
+    unsigned long error = ERR_peek_error();
+
+    return base->input_ended && ERR_GET_LIB(error) == ERR_LIB_SSL &&
+           ERR_GET_REASON(error) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
+}
+
+/* What became of a call that did not succeed. */
+static int outcome(struct openssl_engine *engine, int result)
+{
+    switch (SSL_get_error(engine->ssl, result)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE: return -EAGAIN;
+    case SSL_ERROR_ZERO_RETURN: return 0;
+    case SSL_ERROR_SSL:
+        if (is_unexpected_end(&engine->engine)) {
+            ERR_clear_error();
+            return ASYNCIO_EINCOMPLETE;
+        }
+        return failure_take(&engine->engine.failure);
+    case SSL_ERROR_SYSCALL:
+        ERR_clear_error();
+        return engine->output_error < 0 ? engine->output_error : ASYNCIO_EINCOMPLETE;
+    default:
+        ERR_clear_error();
+        failure_say(&engine->engine.failure, "a callback of the SSL_CTX wants to be called later");
+        return ASYNCIO_ETLS;
+    }
+}
+
+/* Verification that fails for want of memory says nothing about the certificate. */
+static int because_of(const struct openssl_engine *engine, int r)
+{
+    if (r == ASYNCIO_ETLSVERIFY && SSL_get_verify_result(engine->ssl) == X509_V_ERR_OUT_OF_MEM)
+        return -ENOMEM;
+    return r;
+}
+
+/* ---- the calls ---- */
+
+static int note_alpn(struct openssl_engine *engine)
+{
+    const unsigned char *name;
+    unsigned size;
+
+    SSL_get0_alpn_selected(engine->ssl, &name, &size);
+    if (size == 0)
+        return 1;
+    engine->alpn = OPENSSL_strndup((const char *)name, size);
+    engine->engine.alpn = engine->alpn;
+    if (engine->alpn != NULL)
+        return 1;
+    ERR_clear_error();
+    return -ENOMEM;
+}
+
+static int handshake(struct tls_engine *base)
+{
+    struct openssl_engine *engine = openssl_engine_of(base);
+
+    ERR_clear_error();
+    int r = SSL_do_handshake(engine->ssl);
+    if (r == 1)
+        return note_alpn(engine);
+    r = outcome(engine, r);
+    return r == -EAGAIN ? 0 : r == 0 ? ASYNCIO_EINCOMPLETE : because_of(engine, r);
+}
+
+static int read_some(struct tls_engine *base, void *data, size_t size)
+{
+    struct openssl_engine *engine = openssl_engine_of(base);
+
+    ERR_clear_error();
+    int r = SSL_read(engine->ssl, data, size < INT_MAX ? (int)size : INT_MAX);
+    return r > 0 ? r : because_of(engine, outcome(engine, r));
+}
+
+static int write_some(struct tls_engine *base, const void *data, size_t size)
+{
+    struct openssl_engine *engine = openssl_engine_of(base);
+
+    ERR_clear_error();
+    int r = SSL_write(engine->ssl, data, size < TLS_RECORD_SIZE ? (int)size : TLS_RECORD_SIZE);
+    if (r <= 0 && (r = outcome(engine, r)) == 0)
+        return -EPIPE; /* the peer has ended the connection */
+    return r;
+}
+
+static int shut_down(struct tls_engine *base)
+{
+    struct openssl_engine *engine = openssl_engine_of(base);
+
+    ERR_clear_error();
+    int r = SSL_shutdown(engine->ssl);
+    if (r >= 0 || (r = outcome(engine, r)) == -EAGAIN)
+        return 0;
+    return r;
+}
+
+static struct ssl_st *get_ssl(const struct tls_engine *base)
+{
+    return openssl_engine_of(base)->ssl;
+}
+
+const struct tls_engine_type openssl_engine_type = {
+    .size = sizeof(struct openssl_engine),
+    .init = init,
+    .destroy = destroy,
+    .handshake = handshake,
+    .read = read_some,
+    .write = write_some,
+    .shutdown = shut_down,
+    .ssl = get_ssl,
+    .free_context = openssl_context_free,
+};

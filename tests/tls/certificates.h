@@ -1,0 +1,48 @@
+/* certificates.h - certificates for tests, made anew by every run, and files that hold them.
+ *
+ * Nothing is on the disk: a file is memory that has a path while this process and its children
+ * live.  All is made before the first test, by the functions marked so; what fails there ends the
+ * process.
+ */
+#ifndef ASYNCIO_TESTS_TLS_CERTIFICATES_H
+#define ASYNCIO_TESTS_TLS_CERTIFICATES_H
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+
+struct identity {
+    X509 *certificate;
+    EVP_PKEY *key;
+    const struct identity *issuer; /* NULL: itself */
+};
+
+struct certificate_options {
+    const char *names;             /* "DNS:localhost,IP:127.0.0.1"; NULL: none */
+    const struct identity *issuer; /* NULL: itself */
+    bool authority;                /* may issue others */
+    bool expired;
+    bool rsa; /* an RSA key of 2048 bits instead of P-256 */
+};
+
+/* Made before the tests. */
+struct identity *identity_new(const char *subject, const struct certificate_options *options);
+
+/* A path to the certificate, followed by those of its issuers up to but without the root unless
+ * `whole`; or to the key. */
+const char *certificate_file(const struct identity *identity, bool whole);
+const char *key_file(const struct identity *identity, const char *password);
+
+/* ---- what most tests use ---- */
+
+struct certificates {
+    struct identity *root;         /* trusted */
+    struct identity *intermediate; /* by root */
+    struct identity *server;       /* localhost, 127.0.0.1, ::1, *.example.org; by intermediate */
+    struct identity *client;       /* by root */
+    const char *root_file, *server_file, *server_key_file, *client_file, *client_key_file;
+};
+
+/* Once per process. */
+const struct certificates *certificates(void);
+
+#endif
