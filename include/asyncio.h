@@ -3,7 +3,7 @@
  * Names and behaviour are those of Python's asyncio: asyncio.X.y is asyncio_x_y.  A coroutine is
  * an ordinary C function that may suspend, at any call depth; to await one, call it.  This file is
  * for programs written as tasks.  asyncio/lowlevel.h, included at its end, is the floor below:
- * loop, callbacks and operations.
+ * loop, callbacks, operations, transports and protocols.
  *
  * What holds for every function, unless its own comment says otherwise:
  *
@@ -114,6 +114,8 @@ typedef struct asyncio_context asyncio_context;
 typedef struct asyncio_stream asyncio_stream;
 typedef struct asyncio_server asyncio_server;
 typedef struct asyncio_tls_context asyncio_tls_context;
+typedef struct asyncio_transport asyncio_transport; /* lowlevel.h */
+typedef struct asyncio_protocol asyncio_protocol;   /* lowlevel.h */
 
 #ifdef _WIN32
 typedef uintptr_t asyncio_socket; /* a SOCKET */

@@ -1,4 +1,4 @@
-/* asyncio/lowlevel.h - the floor below the tasks: loop, callbacks, operations.
+/* asyncio/lowlevel.h - the floor below the tasks: loop, callbacks, operations, transports.
  *
  * For protocol authors, embedders and bindings; nothing here needs a task.  What takes time
  * completes an asyncio_future, all-zeros before, which a task can await and a callback can watch;
@@ -119,7 +119,7 @@ bool asyncio_future_remove_done_callback(asyncio_future *future, asyncio_future_
 
 /* Watches a descriptor: `fn` is called in every iteration that finds it ready, or in error.  A
  * second add replaces the first; remove returns 1 if there was one.  -EPERM: a regular file;
- * -EBUSY: a stream's. */
+ * -EBUSY: a stream's or a transport's. */
 int asyncio_loop_add_reader(asyncio_loop *loop, asyncio_socket fd, asyncio_callback *fn, void *arg);
 int asyncio_loop_add_writer(asyncio_loop *loop, asyncio_socket fd, asyncio_callback *fn, void *arg);
 int asyncio_loop_remove_reader(asyncio_loop *loop, asyncio_socket fd);
@@ -168,6 +168,102 @@ void asyncio_op_poll(asyncio_op *op, asyncio_loop *loop, asyncio_socket socket, 
 
 /* Asks for it to end with -ECANCELED; it may still succeed, and until done it is not over. */
 void asyncio_op_cancel(asyncio_op *op);
+
+/* ---- protocols and transports ---------------------------------------------------------------
+ *
+ * A protocol is what the user writes: a struct that begins with an asyncio_protocol and is called
+ * by its transport, in the loop, in this order: connection_made once, then data and the like, then
+ * eof_received at most once, connection_lost once.  What it does not need is NULL.
+ */
+
+typedef struct asyncio_protocol_type {
+    void (*connection_made)(asyncio_protocol *protocol, asyncio_transport *transport);
+
+    /* 0: closed, by either side.  The last call; the protocol may free itself. */
+    void (*connection_lost)(asyncio_protocol *protocol, int error);
+
+    /* More is buffered for sending than the high water mark, called inside the write; or again no
+     * more than the low one. */
+    void (*pause_writing)(asyncio_protocol *protocol);
+    void (*resume_writing)(asyncio_protocol *protocol);
+
+    /* Bytes came, valid during the call.  A negative result loses the connection with it. */
+    int (*data_received)(asyncio_protocol *protocol, const void *data, size_t size);
+
+    /* In place of it: where to read to, `hint` being 0 or a likely size; then, with nothing in
+     * between, how many bytes came.  As above; also an empty buffer loses the connection. */
+    int (*get_buffer)(asyncio_protocol *protocol, size_t hint, void **data, size_t *size);
+    int (*buffer_updated)(asyncio_protocol *protocol, size_t size);
+
+    /* The peer will send no more.  1: stay open for writing (not with TLS); 0, or NULL: close. */
+    int (*eof_received)(asyncio_protocol *protocol);
+
+    /* Datagram transports: one came, valid during the call; a send or receive failed. */
+    int (*datagram_received)(asyncio_protocol *protocol, const void *data, size_t size,
+                             const asyncio_address *from);
+    void (*error_received)(asyncio_protocol *protocol, int error);
+
+    /* Subprocess transports: fd is 1 or 2, or 0 for a lost stdin; the exit may come before them. */
+    int (*pipe_data_received)(asyncio_protocol *protocol, int fd, const void *data, size_t size);
+    void (*pipe_connection_lost)(asyncio_protocol *protocol, int fd, int error);
+    void (*process_exited)(asyncio_protocol *protocol);
+    void (*reserved_[4])(void);
+} asyncio_protocol_type;
+
+struct asyncio_protocol {
+    const asyncio_protocol_type *type;
+};
+
+/* A transport is the library's, until connection_lost has returned, or longer with a reference;
+ * then its functions do nothing. */
+asyncio_transport *asyncio_transport_ref(asyncio_transport *transport);
+void asyncio_transport_unref(asyncio_transport *transport);
+
+/* Sends at once what it can and copies the rest.  After the connection is lost: dropped.
+ * ASYNCIO_ESTATE: after write_eof.  -ENOMEM. */
+int asyncio_transport_write(asyncio_transport *transport, const void *data, size_t size);
+int asyncio_transport_writelines(asyncio_transport *transport, const asyncio_bytes *parts,
+                                 size_t count);
+int asyncio_transport_write_eof(asyncio_transport *transport);
+bool asyncio_transport_can_write_eof(const asyncio_transport *transport);
+
+/* The water marks, 64 and 16 KiB; SIZE_MAX: not given, then high is 4 times low.  -EINVAL. */
+int asyncio_transport_set_write_buffer_limits(asyncio_transport *transport, size_t high,
+                                              size_t low);
+void asyncio_transport_get_write_buffer_limits(const asyncio_transport *transport, size_t *low,
+                                               size_t *high);
+size_t asyncio_transport_get_write_buffer_size(const asyncio_transport *transport);
+
+/* Stops and restarts the delivery of data; also in connection_made. */
+void asyncio_transport_pause_reading(asyncio_transport *transport);
+void asyncio_transport_resume_reading(asyncio_transport *transport);
+bool asyncio_transport_is_reading(const asyncio_transport *transport);
+
+/* Stops reading, sends what is buffered, then connection_lost(0); or that at once.  Never inside
+ * the call. */
+void asyncio_transport_close(asyncio_transport *transport);
+void asyncio_transport_abort(asyncio_transport *transport);
+bool asyncio_transport_is_closing(const asyncio_transport *transport);
+
+void asyncio_transport_set_protocol(asyncio_transport *transport, asyncio_protocol *protocol);
+asyncio_protocol *asyncio_transport_get_protocol(const asyncio_transport *transport);
+
+/* What get_extra_info tells.  -ENOTSUP: not of this kind.  The socket or pipe is borrowed. */
+int asyncio_transport_get_peername(const asyncio_transport *transport, asyncio_address *address);
+int asyncio_transport_get_sockname(const asyncio_transport *transport, asyncio_address *address);
+int asyncio_transport_get_socket(const asyncio_transport *transport, asyncio_socket *socket);
+int asyncio_transport_get_pipe(const asyncio_transport *transport, asyncio_file *pipe);
+
+/* ---- making transports: each completes `done` after connection_made --------------------------
+ *
+ * The protocol stays the caller's if that fails.  Sockets and files given are taken over, and
+ * closed if that fails, but for -EINVAL, which leaves them alone.
+ */
+
+/* A socket that was accepted elsewhere.  -EINVAL: no stream socket. */
+void asyncio_loop_connect_accepted_socket(asyncio_loop *loop, asyncio_future *done,
+                                          asyncio_protocol *protocol, asyncio_socket socket,
+                                          const asyncio_connection_options *options);
 
 /* ---- names ---------------------------------------------------------------------------------- */
 
@@ -218,6 +314,8 @@ typedef struct asyncio_exception_context {
     asyncio_task *task;
     asyncio_future *future;
     asyncio_handle *handle;
+    asyncio_transport *transport;
+    asyncio_protocol *protocol;
     const asyncio_socket *socket;
     const char *source_traceback; /* debug mode: where the object was made */
     uintptr_t reserved_[4];

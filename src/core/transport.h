@@ -11,13 +11,15 @@
  * Who owes what.  The type reads only between read_start and read_stop, and hands over what it read
  * with transport_deliver(), transport_deliver_eof().  It tells what became of unsent bytes with
  * transport_sent(), and the end of the connection, whatever its reason, with transport_lost(), once
- * or many times; the first counts.  After its `close` was called it calls nothing of this any more.
- * The protocol is called only from the loop, never inside a call that its owner made, but for
- * pause_writing (inside the write), and in the context in which the transport was made.
+ * or many times; the first counts, and after it all the others do nothing.  The protocol is called
+ * only from the loop, never inside a call that its owner made, but for pause_writing (inside the
+ * write), and in the context that was current when the transport was made, of which the transport
+ * has its own copy.
  *
  * References are held by the connection, until connection_lost has returned; by users
  * (asyncio_transport_ref); by each operation that the loop has; and by each call here that calls a
- * protocol.  With the last one the type's `free` is called.
+ * protocol.  With the last one the type's `free` is called.  The loop may be gone by then: `loop`
+ * is NULL once connection_lost has returned.
  */
 #ifndef ASYNCIO_CORE_TRANSPORT_H
 #define ASYNCIO_CORE_TRANSPORT_H
@@ -28,7 +30,7 @@
 enum {
     TRANSPORT_HIGH_WATER = 64 * 1024,
     TRANSPORT_LOW_WATER = 16 * 1024,
-    TRANSPORT_READ_SIZE = 256 * 1024, /* what one read moves at most */
+    TRANSPORT_READ_SIZE = 256 * 1024, /* what one read moves at most, unless to a get_buffer */
 };
 
 enum transport_state { TRANSPORT_NEW, TRANSPORT_OPEN, TRANSPORT_CLOSING, TRANSPORT_LOST };
@@ -36,6 +38,10 @@ enum transport_state { TRANSPORT_NEW, TRANSPORT_OPEN, TRANSPORT_CLOSING, TRANSPO
 /* NULL members: not of this kind (-ENOTSUP), or nothing to do. */
 struct transport_type {
     const char *kind; /* for messages: "socket", "read pipe", "TLS" */
+
+    bool eof_closes;     /* write_eof is close: there is only that one direction */
+    bool closing_drops;  /* what is written while it is CLOSING is dropped */
+    bool pauses_at_high; /* the protocol is paused at the high-water mark, not only above */
 
     /* Data is wanted from now on, or not any more; called in turns. */
     void (*read_start)(struct asyncio_transport *transport);
@@ -53,14 +59,16 @@ struct transport_type {
      * NULL: there is no such order. */
     void (*shut)(struct asyncio_transport *transport);
 
-    /* LOST now: gives back what it has of the system; ends its operations. */
+    /* LOST now: ends its operations. */
+    void (*stop)(struct asyncio_transport *transport);
+
+    /* connection_lost has returned, or it was never opened: gives back what it has of the system,
+     * or of the transport below, which ends its operations. */
     void (*close)(struct asyncio_transport *transport);
 
-    /* The last reference is gone: frees the memory. */
+    /* The last reference is gone: frees the memory.  NULL: the transport is its block. */
     void (*free)(struct asyncio_transport *transport);
 
-    int (*sendto)(struct asyncio_transport *transport, const void *data, size_t size,
-                  const asyncio_address *to);
     int (*get_peername)(const struct asyncio_transport *transport, asyncio_address *address);
     int (*get_sockname)(const struct asyncio_transport *transport, asyncio_address *address);
     int (*get_socket)(const struct asyncio_transport *transport, asyncio_socket *socket);
@@ -70,8 +78,8 @@ struct transport_type {
 struct asyncio_transport {
     const struct transport_type *type;
     struct asyncio_loop *loop;
-    asyncio_protocol *protocol;
-    struct context_node *context; /* in which it was made, and the protocol is called */
+    asyncio_protocol *protocol; /* NULL once connection_lost has returned */
+    struct context_slot context;
     int references;
     int error; /* of the connection: what connection_lost gets */
     enum transport_state state;
@@ -81,8 +89,12 @@ struct asyncio_transport {
     bool write_paused; /* pause_writing was called last */
     bool eof_wanted;   /* by write_eof */
     bool busy;         /* sendfile has it: writing is ASYNCIO_ESTATE */
-    unsigned dropped;  /* writes since the connection was lost */
-    size_t high, low;  /* water marks */
+    bool joined;       /* `guest` is among those of the loop */
+    bool close_early;  /* close was called while it was NEW; and abort, or an error */
+    bool lost_early;
+    unsigned dropped; /* writes since the connection was lost */
+    unsigned made_at; /* debug mode: see origin.h */
+    size_t high, low; /* water marks */
     struct write_queue unsent;
     asyncio_handle soon;     /* opens it, or ends it */
     asyncio_future *opening; /* completed after connection_made; NULL: nobody waits */
@@ -98,11 +110,12 @@ void transport_init(struct asyncio_transport *transport, const struct transport_
                     struct asyncio_loop *loop, asyncio_protocol *protocol);
 
 /* Soon: connection_made, then reading starts, then `done` (may be NULL) is completed with 0. `done`
- * was begun by future_begin() or is begun here; cancelling it before that closes the transport and
- * the protocol hears nothing. */
+ * was begun by future_begin() or is begun here; cancelling it before that discards the transport,
+ * and the protocol hears nothing.  Without `done` connection_made is called in any case, and
+ * connection_lost after it, also when the transport is closed or its loop ends before. */
 void transport_open(struct asyncio_transport *transport, asyncio_future *done);
 
-/* Ends one that was never opened. */
+/* Ends one that was not opened yet; the future that it was to complete, if any, is forgotten. */
 void transport_discard(struct asyncio_transport *transport);
 
 void transport_hold(struct asyncio_transport *transport);
@@ -114,17 +127,21 @@ void transport_deliver(struct asyncio_transport *transport, const void *data, si
 
 /* Where the protocol wants the next bytes: 1, and `data` and `size` are set; 0: it has no
  * get_buffer, read to somewhere and deliver; < 0: it has failed, and the connection is lost.  After
- * 1 and a read, transport_updated(). */
+ * 1 and a read, transport_updated().  Look at `reading` first: the protocol may have ended that. */
 int transport_get_buffer(struct asyncio_transport *transport, size_t hint, void **data,
                          size_t *size);
 void transport_updated(struct asyncio_transport *transport, size_t size);
+
+/* Memory of TRANSPORT_READ_SIZE to read to and deliver from, before anybody else does; the loop's.
+ * NULL: no memory. */
+void *transport_scratch(struct asyncio_loop *loop);
 
 /* The peer's end: eof_received, then closes unless that said 1 (and the type can stay half open:
  * `may_stay`). */
 void transport_deliver_eof(struct asyncio_transport *transport, bool may_stay);
 
-/* So much of `unsent` is sent (write_queue_drop was called): resumes the protocol, sends the end,
- * goes on closing.  The transport may be LOST after it. */
+/* Some of `unsent` is sent (write_queue_drop was called): resumes the protocol, sends the end, goes
+ * on closing.  The transport may be LOST after it. */
 void transport_sent(struct asyncio_transport *transport);
 
 /* It is over, with an error or 0; connection_lost will be called soon. */
@@ -134,19 +151,30 @@ void transport_lost(struct asyncio_transport *transport, int error);
  * broken pipe, aborted. */
 void transport_fatal(struct asyncio_transport *transport, int error, const char *message);
 
-/* Calls fn(transport) in its context, with a reference held. */
+/* The same, for what a protocol returned: the exception handler is told in any case, but
+ * ASYNCIO_EEXIT ends the run instead. */
+void transport_protocol_failed(struct asyncio_transport *transport, int error, const char *message);
+
+/* Calls fn(transport, arg) in its context, with a reference held. */
 void transport_in_context(struct asyncio_transport *transport,
                           void (*fn)(struct asyncio_transport *transport, void *arg), void *arg);
 
+/* ---- between the files of transports ---- */
+
+/* Starts or stops reading, as the state has it. */
+void transport_update_reading(struct asyncio_transport *transport);
+
+/* CLOSING, or wrote its end, and all is sent: goes on with that. */
+void transport_all_sent(struct asyncio_transport *transport);
+
 /* ---- kinds, for the library's own callers ---- */
 
-/* A stream socket, connected and owned from then on: not opened yet.  What fails leaves the socket
- * the caller's.  -ENOMEM. */
+/* A stream socket, connected, non-blocking, and owned from then on: not opened yet.  `peer` is what
+ * get_peername tells; NULL: the system is asked now.  What fails leaves the socket the caller's.
+ * -ENOMEM. */
 int socket_transport_new(struct asyncio_transport **transport, struct asyncio_loop *loop,
-                         asyncio_protocol *protocol, asyncio_socket socket);
-
-/* `peer`, unless NULL, is what get_peername tells; otherwise the system is asked. */
-void socket_transport_set_peer(struct asyncio_transport *transport, const asyncio_address *peer);
+                         asyncio_protocol *protocol, asyncio_socket socket,
+                         const asyncio_address *peer);
 
 int read_pipe_transport_new(struct asyncio_transport **transport, struct asyncio_loop *loop,
                             asyncio_protocol *protocol, asyncio_file pipe);

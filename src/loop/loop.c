@@ -85,6 +85,7 @@ static void init(struct asyncio_loop *loop)
 static void destroy(struct asyncio_loop *loop)
 {
     remote_destroy(&loop->remote);
+    memory_free(loop->scratch);
     memory_free(loop);
     if (atomic_fetch_sub(&loops_alive, 1) == 1)
         origin_forget_all();

@@ -102,6 +102,8 @@ struct asyncio_loop {
     struct executors *executors;
     struct watch_table *watches;
     struct asyncio_link_ guests;
+    void *scratch; /* memory that nobody keeps anything in: transport_scratch() */
+    int (*describe_transport)(const struct asyncio_transport *transport, char *text, size_t size);
     void (*signalled)(struct asyncio_loop *loop); /* after each wait, if not NULL */
 
     asyncio_exception_handler *exception_handler;

@@ -48,6 +48,17 @@ static void add_future(struct text *text, const asyncio_loop *loop, const asynci
     add(text, "future: ", "%s", description);
 }
 
+static void add_transport(struct text *text, const asyncio_loop *loop,
+                          const asyncio_transport *transport)
+{
+    char description[300];
+
+    snprintf(description, sizeof description, "%p", (const void *)transport);
+    if (loop->describe_transport != NULL)
+        loop->describe_transport(transport, description, sizeof description);
+    add(text, "transport: ", "%s", description);
+}
+
 /* The keys in alphabetical order, as asyncio has them. */
 void asyncio_loop_default_exception_handler(asyncio_loop *loop,
                                             const asyncio_exception_context *context)
@@ -65,12 +76,16 @@ void asyncio_loop_default_exception_handler(asyncio_loop *loop,
         asyncio_handle_describe(context->handle, description, sizeof description);
         add(&text, "handle: ", "%s", description);
     }
+    if (context->protocol != NULL)
+        add(&text, "protocol: ", "%p", (void *)context->protocol);
     if (context->socket != NULL)
         add(&text, "socket: ", "%d", *context->socket);
     if (context->source_traceback != NULL)
         add(&text, "made at:\n    ", "%s", context->source_traceback);
     if (context->task != NULL)
         add_task(&text, loop, context->task);
+    if (context->transport != NULL)
+        add_transport(&text, loop, context->transport);
     log_write(ASYNCIO_LOG_ERROR, "%s", text.data);
 }
 

@@ -1,0 +1,49 @@
+/* transport_fd.h - transports over a descriptor: what sockets and pipes have in common.
+ *
+ * Reading is a wait until that is worth trying, then one read, into memory of the protocol's or the
+ * loop's; so a paused transport holds no memory, and nobody's buffer is with the kernel.  What is
+ * unsent goes out by an operation of its own.  Closing the descriptor ends both.
+ */
+#ifndef ASYNCIO_CORE_TRANSPORT_FD_H
+#define ASYNCIO_CORE_TRANSPORT_FD_H
+
+#include "core/transport.h"
+#include "loop/op.h"
+
+struct fd_transport {
+    struct asyncio_transport base;
+    int fd;                     /* -1: closed */
+    enum op_kind receive, send; /* OP_RECV and OP_SEND, or OP_READ and OP_WRITE */
+    bool half_open;             /* may stay so after the peer's end */
+    bool terminal;              /* whose end is -EIO */
+    bool waiting, flushing;     /* the loop has the operation */
+    asyncio_op wait_op, flush_op;
+    asyncio_address peer; /* size 0: not known */
+};
+
+static inline struct fd_transport *fd_transport_of(const struct asyncio_transport *transport)
+{
+    return (struct fd_transport *)(uintptr_t)transport; /* its first member */
+}
+
+/* One block, NEW, which owns the descriptor if this succeeds.  -ENOMEM, ASYNCIO_ECLOSED. */
+int fd_transport_new(struct fd_transport **made, const struct transport_type *type,
+                     struct asyncio_loop *loop, asyncio_protocol *protocol, int fd);
+
+/* Members of the type. */
+void fd_transport_read_start(struct asyncio_transport *transport);
+int fd_transport_send(struct asyncio_transport *transport, const asyncio_bytes *parts,
+                      size_t count);
+void fd_transport_flush(struct asyncio_transport *transport);
+void fd_transport_stop(struct asyncio_transport *transport);
+void fd_transport_close(struct asyncio_transport *transport);
+
+/* Submits wait_op: calls `done` once the descriptor is readable, or its peer has gone. */
+void fd_transport_wait(struct fd_transport *transport, enum op_kind kind, asyncio_op_done *done);
+
+/* What the functions that open a transport for `done` end with: 0 opens it, what else there is
+ * completes `done`. */
+void transport_open_or_fail(struct asyncio_loop *loop, asyncio_future *done,
+                            struct asyncio_transport *transport, int r);
+
+#endif
