@@ -201,12 +201,12 @@ bool readiness_owns(struct asyncio_loop *loop, int fd)
     return fd >= 0 && (size_t)fd < readiness->count && readiness->fds[fd].owned;
 }
 
-static void cancel_all(struct asyncio_loop *loop, struct asyncio_link_ *queue)
+static void complete_all(struct asyncio_link_ *queue, int result)
 {
     struct asyncio_link_ *link;
 
     while ((link = list_pop_front(queue)) != NULL)
-        op_complete(op_of(link), -ECANCELED);
+        op_complete(op_of(link), result);
 }
 
 void readiness_disown(struct asyncio_loop *loop, int fd)
@@ -215,8 +215,8 @@ void readiness_disown(struct asyncio_loop *loop, int fd)
 
     if (fd < 0 || (size_t)fd >= readiness->count)
         return;
-    cancel_all(loop, &readiness->fds[fd].readers);
-    cancel_all(loop, &readiness->fds[fd].writers);
+    complete_all(&readiness->fds[fd].readers, -ECANCELED);
+    complete_all(&readiness->fds[fd].writers, -ECANCELED);
     readiness->forget(loop, fd, &readiness->fds[fd]);
     readiness->fds[fd] = (struct readiness_fd){ 0 };
 }
@@ -226,8 +226,8 @@ void readiness_close(struct asyncio_loop *loop)
     struct readiness *readiness = readiness_of(loop);
 
     for (size_t fd = 0; fd < readiness->count; fd++) {
-        cancel_all(loop, &readiness->fds[fd].readers);
-        cancel_all(loop, &readiness->fds[fd].writers);
+        complete_all(&readiness->fds[fd].readers, -ECANCELED);
+        complete_all(&readiness->fds[fd].writers, -ECANCELED);
     }
     memory_free(readiness->fds);
     readiness->fds = NULL;
@@ -293,6 +293,9 @@ void readiness_event(struct asyncio_loop *loop, int fd, unsigned ready)
     if ((ready & READY_WRITE) != 0)
         complete_queue(entry, &entry->writers);
     unsigned wanted = readiness_wanted(entry);
-    if (!entry->owned && wanted != 0)
-        readiness->arm(loop, fd, entry, wanted);
+    int r = !entry->owned && wanted != 0 ? readiness->arm(loop, fd, entry, wanted) : 0;
+    if (r < 0) { /* they would wait for ever */
+        complete_all(&entry->readers, r);
+        complete_all(&entry->writers, r);
+    }
 }

@@ -4,13 +4,18 @@
  * in every iteration that finds the descriptor ready: level-triggered, as asyncio's.  It is removed
  * by cancelling the operation; the memory goes when that is over, hence the state GONE.  The
  * callback runs in the context that was current when it was added.
+ *
+ * The kernel may have no memory for a wait.  Nobody could be told of that but by the callback, so
+ * it is called as if the descriptor were ready, and finds out what it can do; then watching is
+ * tried again.  So such a watch is slow for a while, and never lost.
  */
+#include <string.h>
+
 #include "ground/memory.h"
 #include "loop/backend.h"
 #include "loop/op.h"
 
 struct watch {
-    struct asyncio_link_ link;
     asyncio_op op;
     struct asyncio_loop *loop;
     asyncio_callback *fn;
@@ -20,24 +25,43 @@ struct watch {
     bool gone;
 };
 
+/* By descriptor: its reader and its writer. */
 struct watch_table {
-    struct asyncio_link_ watches;
+    struct watch *(*watches)[2];
+    size_t count;
 };
 
-static struct watch *watch_of(struct asyncio_link_ *link)
+static bool writes(int events)
 {
-    return CONTAINER_OF(link, struct watch, link);
+    return events == ASYNCIO_WRITABLE;
 }
 
-static struct watch *find(struct asyncio_loop *loop, int fd, int events)
+static struct watch *find(const struct asyncio_loop *loop, int fd, int events)
+{
+    const struct watch_table *table = loop->watches;
+
+    if (table == NULL || fd < 0 || (size_t)fd >= table->count)
+        return NULL;
+    return table->watches[fd][writes(events)];
+}
+
+static int make_room(struct asyncio_loop *loop, int fd)
 {
     if (loop->watches == NULL)
-        return NULL;
-    for (struct asyncio_link_ *link = loop->watches->watches.next_; link != NULL;
-         link = link->next_)
-        if (watch_of(link)->fd == fd && watch_of(link)->events == events)
-            return watch_of(link);
-    return NULL;
+        loop->watches = memory_zeroed(sizeof *loop->watches);
+    struct watch_table *table = loop->watches;
+    if (table == NULL)
+        return -ENOMEM;
+    if ((size_t)fd < table->count)
+        return 0;
+    size_t count = (size_t)fd < 32 ? 64 : (size_t)fd * 2;
+    void *watches = memory_resize(table->watches, count * sizeof *table->watches);
+    if (watches == NULL)
+        return -ENOMEM;
+    table->watches = watches;
+    memset(table->watches + table->count, 0, (count - table->count) * sizeof *table->watches);
+    table->count = count;
+    return 0;
 }
 
 static void call(struct watch *watch)
@@ -59,7 +83,10 @@ static void forget(struct watch *watch)
 
 static void remove_watch(struct watch *watch)
 {
-    list_remove(&watch->loop->watches->watches, &watch->link);
+    struct watch **place = &watch->loop->watches->watches[watch->fd][writes(watch->events)];
+
+    if (*place == watch) /* else it was replaced */
+        *place = NULL;
     watch->gone = true;
     if (watch->op.private_.state_ == OP_IDLE)
         forget(watch);
@@ -75,7 +102,7 @@ static void found(asyncio_op *op, int result)
         forget(watch);
         return;
     }
-    if (result < 0) {
+    if (result < 0 && result != -ENOMEM && result != -ENOSPC) {
         loop_report(watch->loop, "a watched descriptor cannot be watched any more", result,
                     &(asyncio_exception_context){ .socket = &watch->fd });
         remove_watch(watch);
@@ -86,19 +113,12 @@ static void found(asyncio_op *op, int result)
     call(watch);
 }
 
-static int make_table(struct asyncio_loop *loop)
-{
-    if (loop->watches == NULL)
-        loop->watches = memory_zeroed(sizeof *loop->watches);
-    return loop->watches != NULL ? 0 : -ENOMEM;
-}
-
 static int add(struct asyncio_loop *loop, int fd, int events, asyncio_callback *fn, void *arg)
 {
     int r = loop_check(loop);
 
     if (r == 0)
-        r = make_table(loop);
+        r = fd < 0 ? -EBADF : make_room(loop, fd);
     if (r < 0)
         return r;
     struct watch *watch = memory_zeroed(sizeof *watch), *old = find(loop, fd, events);
@@ -107,13 +127,13 @@ static int add(struct asyncio_loop *loop, int fd, int events, asyncio_callback *
     *watch = (struct watch){ .loop = loop, .fn = fn, .arg = arg, .fd = fd, .events = events };
     watch->op.done = found;
     watch->values = context_capture();
-    list_push_back(&loop->watches->watches, &watch->link);
     asyncio_op_poll(&watch->op, loop, fd, events);
     if (watch->op.private_.state_ == OP_COMPLETED && watch->op.private_.result_ < 0) {
         r = watch->op.private_.result_;
         remove_watch(watch);
         return r;
     }
+    loop->watches->watches[fd][writes(events)] = watch;
     if (old != NULL)
         remove_watch(old);
     return 0;
@@ -156,8 +176,10 @@ void watches_close(struct asyncio_loop *loop)
 {
     if (loop->watches == NULL)
         return;
-    while (!list_empty(&loop->watches->watches))
-        remove_watch(watch_of(loop->watches->watches.next_));
+    for (size_t i = 0; i < 2 * loop->watches->count; i++)
+        if (loop->watches->watches[i / 2][i % 2] != NULL)
+            remove_watch(loop->watches->watches[i / 2][i % 2]);
+    memory_free(loop->watches->watches);
     memory_free(loop->watches);
     loop->watches = NULL;
 }
