@@ -159,6 +159,12 @@ typedef struct asyncio_run_options {
 int asyncio_run(asyncio_coro *fn, void *arg);
 int asyncio_run_with(asyncio_coro *fn, void *arg, const asyncio_run_options *options);
 
+/* asyncio_run_with() in `count` threads at once, 0: one per processor, each with a loop of its own
+ * and the same `arg`; for servers, with .reuse_port.  SIGINT cancels the main tasks of all, and so
+ * does the first failure, which is returned when all have ended. */
+int asyncio_run_threads(unsigned count, asyncio_coro *fn, void *arg,
+                        const asyncio_run_options *options);
+
 /* Several runs on one loop, in one context; tasks left by one go on in the next.  The loop is made
  * by the first call that needs it.  _run takes a context or NULL.  _close ends it as asyncio_run
  * ends; after that the others return ASYNCIO_ESTATE.  The loop stays the runner's. */
@@ -752,16 +758,19 @@ typedef int asyncio_stream_handler(asyncio_stream *stream, void *arg);
 void asyncio_stream_detach(asyncio_stream *stream);
 
 typedef struct asyncio_server_options {
-    const char *host;             /* numeric addresses, comma between; NULL: every interface */
+    const char *host;             /* names or addresses, comma between; NULL: every interface */
     unsigned port;                /* 0: any free one */
+    const char *path;             /* a Unix socket instead; a leading @: abstract */
     const asyncio_socket *socket; /* a bound one instead, which is taken over */
+    int family, flags;            /* for the resolver; flags: AI_PASSIVE */
     int backlog;                  /* 100 */
     size_t limit;                 /* of bytes read ahead, per stream, and of a line; 64 KiB */
     size_t max_clients;           /* more have to wait to be accepted; 0: no limit */
     size_t stack_size;            /* of the handlers' tasks */
     double grace;                 /* asyncio_serve: how long handlers may go on at the end; 0 */
     bool no_reuse_address, reuse_port, keep_alive;
-    bool bind_only; /* start_serving=False */
+    bool keep_socket_file; /* do not remove `path` at the end */
+    bool bind_only;        /* start_serving=False */
     uintptr_t reserved_[4];
 } asyncio_server_options;
 

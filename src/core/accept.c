@@ -78,13 +78,10 @@ static bool may_accept(const struct listener *listener)
 /* In a copy of the context of who started serving, whatever the loop was doing meanwhile. */
 static int welcome(struct asyncio_server *server, int fd, const asyncio_address *from)
 {
-    struct context_slot *outer = context_current, slot;
-
-    context_slot_init(&slot, NULL, context_node_ref(server->context));
-    context_current = &slot;
+    struct context_slot slot, *outer = context_enter(&slot, context_node_ref(server->context));
     int r = server->type->start(server, fd, from);
-    context_current = outer;
-    context_slot_destroy(&slot);
+
+    context_leave(&slot, outer);
     return r;
 }
 

@@ -1,8 +1,9 @@
 /* listen.c - the listening sockets of a server.
  *
- * One for each address that the options list, or for every interface one of IPv6 and one of IPv4,
- * on the same port.  All are bound, or none.  An address that this host does not have is passed
- * over, as long as there is another; so is IPv6 where it is turned off.
+ * One for each address that it is to have, or for every interface one of IPv6 and one of IPv4, on
+ * the same port; or a Unix socket; or one that was made elsewhere.  All are bound, or none.  An
+ * address that this host does not have is passed over, as long as there is another; so is IPv6
+ * where it is turned off.
  */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -10,23 +11,31 @@
 
 #include "core/address.h"
 #include "core/server.h"
-#include "ground/memory.h"
 #include "ground/sys.h"
 #include "loop/op.h"
 
-enum { HOST_SIZE = 64 /* of "address%interface" */, PORT_TRIES = 10 };
+enum { PORT_TRIES = 10 };
+
+/* Connections inherit TCP_NODELAY and SO_KEEPALIVE. */
+static int set_common_options(int fd, int family, const asyncio_server_options *options)
+{
+    int r = 0;
+
+    if (family == AF_INET || family == AF_INET6)
+        r = sys_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (r == 0 && options->keep_alive)
+        r = sys_set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    return r;
+}
 
 static int set_options(int fd, int family, const asyncio_server_options *options)
 {
-    int r = sys_set_option(fd, IPPROTO_TCP, TCP_NODELAY,
-                           1); /* connections inherit it, and keep_alive */
+    int r = set_common_options(fd, family, options);
 
-    if (r == 0 && !options->no_reuse_address)
+    if (r == 0 && !options->no_reuse_address && family != AF_UNIX)
         r = sys_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (r == 0 && options->reuse_port)
         r = sys_set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-    if (r == 0 && options->keep_alive)
-        r = sys_set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     if (r == 0 && family == AF_INET6)
         r = sys_set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     return r;
@@ -48,8 +57,9 @@ static void set_detail(struct server_request *request, const asyncio_address *ad
     char text[128];
 
     asyncio_address_format(address, text, sizeof text);
-    snprintf(request->detail, sizeof request->detail, "bind to %s: %s", text,
-             asyncio_strerror(error));
+    if (request->detail != NULL)
+        snprintf(request->detail, SERVER_DETAIL_SIZE, "bind to %s: %s", text,
+                 asyncio_strerror(error));
 }
 
 static int bind_address(struct asyncio_server *server, const asyncio_address *address,
@@ -61,79 +71,45 @@ static int bind_address(struct asyncio_server *server, const asyncio_address *ad
         return fd;
     int r = set_options(fd, family, options);
     if (r == 0) {
-        r = sys_bind(fd, address);
+        r = socket_file_bind(fd, address);
         if (r < 0)
             set_detail(request, address, r);
     }
     if (r == 0)
+        r = socket_file_note(&server->file, address);
+    if (r == 0)
         r = add(server, fd);
     if (r < 0)
         sys_close(fd);
-    else
-        server->listeners[server->listener_count - 1].from = *address;
     return r;
 }
 
-/* ---- lists of hosts ---- */
+/* ---- addresses ---- */
 
-static bool is_bound(const struct asyncio_server *server, const asyncio_address *address)
+static bool is_repeated(const asyncio_address *addresses, size_t i)
 {
-    for (size_t i = 0; i < server->listener_count; i++) {
-        if (address_equal(&server->listeners[i].from, address))
+    for (size_t earlier = 0; earlier < i; earlier++) {
+        if (address_equal(&addresses[earlier], &addresses[i]))
             return true;
     }
     return false;
 }
 
-/* Takes the first host off the list; spaces around it do not count. */
-static int next_host(const char **list, char *host)
+int server_bind_addresses(struct asyncio_server *server, const asyncio_address *addresses,
+                          size_t count, struct server_request *request,
+                          const asyncio_server_options *options)
 {
-    const char *first = *list + strspn(*list, " ");
-    size_t length = strcspn(first, ",");
+    int missing = -EADDRNOTAVAIL;
 
-    *list = first + length + (first[length] == ',');
-    while (length > 0 && first[length - 1] == ' ')
-        length--;
-    if (length >= HOST_SIZE)
-        return -EINVAL;
-    memcpy(host, first, length);
-    host[length] = '\0';
-    return 0;
-}
-
-static int bind_host(struct asyncio_server *server, const char *host, unsigned port,
-                     struct server_request *request, const asyncio_server_options *options)
-{
-    asyncio_address address;
-    int r = asyncio_address_init(&address, host, port);
-
-    if (r == -EINVAL)
-        snprintf(request->detail, sizeof request->detail, "'%s', port %u: not a numeric address",
-                 host, port);
-    if (r < 0 || is_bound(server, &address))
-        return r;
-    return bind_address(server, &address, request, options);
-}
-
-/* With `same_port`, one that was chosen for the first is used for the others, too. */
-static int bind_hosts(struct asyncio_server *server, const char *list, bool same_port,
-                      struct server_request *request, const asyncio_server_options *options)
-{
-    unsigned port = options->port;
-    char host[HOST_SIZE];
-    int r, missing = 0;
-
-    do {
-        r = next_host(&list, host);
-        if (r == 0)
-            r = bind_host(server, host, port, request, options);
+    for (size_t i = 0; i < count; i++) {
+        if (is_repeated(addresses, i))
+            continue;
+        int r = bind_address(server, &addresses[i], request, options);
         if (r == -EADDRNOTAVAIL || r == -EAFNOSUPPORT)
             missing = r;
         else if (r < 0)
             return r;
-        if (same_port && port == 0)
-            port = asyncio_server_port(server);
-    } while (*list != '\0');
+    }
     return server->listener_count > 0 ? 0 : missing;
 }
 
@@ -143,70 +119,81 @@ static void close_all(struct asyncio_server *server)
         loop_close_fd(server->loop, server->listeners[--server->listener_count].fd);
 }
 
+/* ---- every interface ---- */
+
+static int bind_if_there_is(struct asyncio_server *server, const char *host, unsigned port,
+                            struct server_request *request, const asyncio_server_options *options)
+{
+    asyncio_address address;
+    int r = asyncio_address_init(&address, host, port);
+
+    if (r == 0)
+        r = bind_address(server, &address, request, options);
+    return r == -EADDRNOTAVAIL || r == -EAFNOSUPPORT ? 0 : r;
+}
+
+static int bind_both(struct asyncio_server *server, struct server_request *request,
+                     const asyncio_server_options *options)
+{
+    unsigned port = options->port;
+    int r = 0;
+
+    if (options->family != AF_INET)
+        r = bind_if_there_is(server, "::", port, request, options);
+    if (port == 0)
+        port = asyncio_server_port(server);
+    if (r == 0 && options->family != AF_INET6)
+        r = bind_if_there_is(server, "0.0.0.0", port, request, options);
+    return r == 0 && server->listener_count == 0 ? -EAFNOSUPPORT : r;
+}
+
 /* A port that was free for IPv6 need not be so for IPv4. */
-static int bind_everywhere(struct asyncio_server *server, struct server_request *request,
+int server_bind_everywhere(struct asyncio_server *server, struct server_request *request,
                            const asyncio_server_options *options)
 {
-    int r = bind_hosts(server, "::,0.0.0.0", true, request, options);
+    int r = bind_both(server, request, options);
 
     for (int i = 0; i < PORT_TRIES && r == -EADDRINUSE && options->port == 0; i++) {
         close_all(server);
-        r = bind_hosts(server, "::,0.0.0.0", true, request, options);
+        r = bind_both(server, request, options);
     }
     return r;
 }
 
-static int take_over(struct asyncio_server *server, int fd)
+/* ---- Unix sockets, others' sockets ---- */
+
+int server_bind_path(struct asyncio_server *server, struct server_request *request,
+                     const asyncio_server_options *options)
 {
-    int type = sys_get_option(fd, SOL_SOCKET, SO_TYPE);
+    asyncio_address address;
+    int r = asyncio_address_init_unix(&address, options->path);
+
+    return r == 0 ? bind_address(server, &address, request, options) : r;
+}
+
+int server_take_socket(struct asyncio_server *server, const asyncio_server_options *options)
+{
+    int fd = *options->socket, type = sys_get_option(fd, SOL_SOCKET, SO_TYPE);
+    asyncio_address address;
 
     if (type < 0)
         return type;
     if (type != SOCK_STREAM)
         return -EINVAL;
-    int r = sys_set_nonblocking(fd);
+    int r = sys_getsockname(fd, &address);
+    if (r == 0)
+        r = set_common_options(fd, address_family(&address), options);
+    if (r == 0)
+        r = sys_set_nonblocking(fd);
     return r < 0 ? r : add(server, fd);
 }
 
-static int bind_all(struct asyncio_server *server, struct server_request *request,
-                    const asyncio_server_options *options)
+void server_give_socket_back(struct asyncio_server *server)
 {
-    bool everywhere = options->host == NULL || options->host[0] == '\0';
-
-    if (options->socket != NULL)
-        return everywhere && options->port == 0 ? take_over(server, *options->socket) : -EINVAL;
-    if (everywhere)
-        return bind_everywhere(server, request, options);
-    return bind_hosts(server, options->host, false, request, options);
+    loop_disown_fd(server->loop, server->listeners[--server->listener_count].fd);
 }
 
-static size_t most_listeners(const asyncio_server_options *options)
-{
-    size_t count = 2;
-
-    for (const char *c = options->host; c != NULL && *c != '\0'; c++)
-        count += *c == ',';
-    return count;
-}
-
-int server_bind(struct asyncio_server **server, struct asyncio_loop *loop,
-                struct server_request *request, const asyncio_server_options *options)
-{
-    struct asyncio_server *made =
-        memory_zeroed(sizeof *made + most_listeners(options) * sizeof made->listeners[0]);
-
-    if (made == NULL)
-        return -ENOMEM;
-    made->loop = loop;
-    int r = bind_all(made, request, options);
-    if (r < 0) {
-        close_all(made);
-        memory_free(made);
-        return r;
-    }
-    *server = made;
-    return 0;
-}
+/* ---- all of them ---- */
 
 int server_listen(struct asyncio_server *server)
 {

@@ -1,4 +1,4 @@
-/* server.c - the life of a server: making, serving, closing, and what is asked of it.
+/* server.c - the life of a server: serving, closing, and what is asked of it.
  *
  * It binds its sockets when it is made, listens when it starts serving, and closes them when it is
  * closed, at once.  Its clients go on; they keep it in memory after its user has freed it.  The
@@ -15,46 +15,6 @@ void server_release(struct asyncio_server *server)
         return;
     context_node_unref(server->context);
     memory_free(server);
-}
-
-static void init(struct asyncio_server *server, const struct server_request *request,
-                 const asyncio_server_options *options)
-{
-    server->references = 1;
-    server->type = request->type;
-    server->handler = request->handler;
-    server->arg = request->arg;
-    server->limit = options->limit;
-    server->max_clients = options->max_clients;
-    server->stack_size = options->stack_size;
-    server->backlog = options->backlog > 0 ? options->backlog : SERVER_BACKLOG;
-    /* Without it a shortage of descriptors is only waited out. */
-    server->reserve_fd = sys_event_open();
-}
-
-int server_make(struct asyncio_server **server, struct asyncio_loop *loop,
-                struct server_request *request, const asyncio_server_options *options)
-{
-    static const asyncio_server_options defaults = { 0 };
-    struct asyncio_server *made;
-
-    if (options == NULL)
-        options = &defaults;
-    if (request->handler == NULL || isnan(options->grace))
-        return -EINVAL;
-    int r = server_bind(&made, loop, request, options);
-    if (r < 0)
-        return r;
-    asyncio_loop_ref(made->loop);
-    init(made, request, options);
-    if (!options->bind_only)
-        r = asyncio_server_start_serving(made);
-    if (r < 0) {
-        asyncio_server_free(made);
-        return r;
-    }
-    *server = made;
-    return 0;
 }
 
 /* ---- waiting for it ---- */
@@ -112,6 +72,8 @@ void asyncio_server_close(asyncio_server *server)
     asyncio_timer_cancel(&server->retry);
     for (size_t i = 0; i < server->listener_count; i++)
         loop_close_fd(server->loop, server->listeners[i].fd);
+    if (!server->keep_file)
+        socket_file_remove(&server->file);
     sys_close(server->reserve_fd);
     changed(server);
 }

@@ -21,9 +21,10 @@
 #ifndef ASYNCIO_CORE_SERVER_H
 #define ASYNCIO_CORE_SERVER_H
 
-#include "loop/loop.h"
+#include "core/future.h"
+#include "core/socket_file.h"
 
-enum { SERVER_BACKLOG = 100 };
+enum { SERVER_BACKLOG = 100, SERVER_DETAIL_SIZE = 200 };
 
 enum server_state { SERVER_BOUND, SERVER_SERVING, SERVER_CLOSED };
 
@@ -53,7 +54,7 @@ struct server_request {
     const struct server_client_type *type;
     asyncio_stream_handler *handler;
     void *arg;
-    char detail[200]; /* out: what asyncio_error_detail() is to say; "" for nothing */
+    char *detail; /* SERVER_DETAIL_SIZE bytes for what asyncio_error_detail() is to say; or NULL */
 };
 
 struct listener {
@@ -78,6 +79,8 @@ struct asyncio_server {
     size_t client_count, active_count, busy_count;
     size_t finished, cancelled; /* clients that were active, up to now */
     struct asyncio_link_ watches;
+    struct socket_file file;
+    bool keep_file; /* does not remove it at the close */
     bool served_forever;
     /* Out of descriptors; see accept.c. */
     int reserve_fd;
@@ -95,9 +98,10 @@ static inline void server_hold(struct asyncio_server *server)
 
 void server_release(struct asyncio_server *server);
 
-/* Makes a server: bound, and serving unless the options say otherwise. */
-int server_make(struct asyncio_server **server, struct asyncio_loop *loop,
-                struct server_request *request, const asyncio_server_options *options);
+/* Makes a server, bound, and serving unless the options say otherwise; stores it, then completes
+ * `done`, which may be now. */
+void server_create(struct asyncio_loop *loop, asyncio_future *done, struct asyncio_server **server,
+                   const struct server_request *request, const asyncio_server_options *options);
 
 /* ---- waiting for it ---- */
 
@@ -141,12 +145,21 @@ void server_client_update(struct server_client *client, bool kept, bool closed);
 void server_cancel_clients(struct asyncio_server *server);
 void server_abort_busy(struct asyncio_server *server);
 
-/* ---- listen.c ---- */
+/* ---- making one: server_create.c by listen.c ---- */
 
-/* Makes the sockets that the options ask for; on failure none.  The server is all zeros but for its
- * loop. */
-int server_bind(struct asyncio_server **server, struct asyncio_loop *loop,
-                struct server_request *request, const asyncio_server_options *options);
+/* Each binds, to what the options say, as many sockets as there is room for in the server. */
+int server_bind_addresses(struct asyncio_server *server, const asyncio_address *addresses,
+                          size_t count, struct server_request *request,
+                          const asyncio_server_options *options);
+int server_bind_everywhere(struct asyncio_server *server, struct server_request *request,
+                           const asyncio_server_options *options);
+int server_bind_path(struct asyncio_server *server, struct server_request *request,
+                     const asyncio_server_options *options);
+int server_take_socket(struct asyncio_server *server, const asyncio_server_options *options);
+
+/* It is the caller's again. */
+void server_give_socket_back(struct asyncio_server *server);
+
 int server_listen(struct asyncio_server *server);
 
 /* ---- accept.c ---- */

@@ -76,6 +76,16 @@ int sys_getaddrinfo(asyncio_address **addresses, const char *host, const char *s
 int sys_getnameinfo(char *host, size_t host_size, char *service, size_t service_size,
                     const asyncio_address *address, int flags);
 
+/* ---- names in the file system ---- */
+
+struct sys_file_id {
+    uint64_t device, inode;
+};
+
+/* 1: the path leads to a socket, and which one; 0: to something else.  -ENOENT. */
+int sys_socket_file(const char *path, struct sys_file_id *id);
+int sys_unlink(const char *path);
+
 /* ---- waiting ---- */
 
 /* A descriptor that is readable after sys_event_signal(), until sys_event_clear(). */
@@ -152,7 +162,7 @@ void sys_child_wait(long pid);
 int sys_thread_start(pthread_t *thread, void *(*fn)(void *arg), void *arg, const char *name);
 unsigned sys_processor_count(void);
 long sys_process_id(void);
-int sys_thread_id(void); /* as in /proc/PID/task */
+int sys_thread_id(void);                                    /* as in /proc/PID/task */
 void sys_write_text(int fd, const char *text, size_t size); /* all of it, as far as it goes */
 /* How many threads the process has, without those of a sanitizer and those that idle; -ENOTSUP. */
 int sys_thread_count(void);

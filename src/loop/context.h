@@ -33,6 +33,23 @@ void context_slot_init(struct context_slot *slot, struct asyncio_context *shared
                        struct context_node *values);
 void context_slot_destroy(struct context_slot *slot);
 
+/* What runs from now on has this chain, which the slot takes, until the slot is left. */
+static inline struct context_slot *context_enter(struct context_slot *slot,
+                                                 struct context_node *values)
+{
+    struct context_slot *outer = context_current;
+
+    context_slot_init(slot, NULL, values);
+    context_current = slot;
+    return outer;
+}
+
+static inline void context_leave(struct context_slot *slot, struct context_slot *outer)
+{
+    context_current = outer;
+    context_slot_destroy(slot);
+}
+
 /* The slot as an object that others may share, made when first asked for; borrowed.  NULL: no
  * memory. */
 struct asyncio_context *context_slot_share(struct context_slot *slot);

@@ -138,12 +138,17 @@ bool loop_owns_fd(struct asyncio_loop *loop, int fd)
     return takes_operations(loop) && loop->backend->owns(loop, fd);
 }
 
+void loop_disown_fd(struct asyncio_loop *loop, int fd)
+{
+    if (takes_operations(loop))
+        loop->backend->disown(loop, fd);
+}
+
 void loop_close_fd(struct asyncio_loop *loop, int fd)
 {
     if (fd < 0)
         return;
-    if (takes_operations(loop))
-        loop->backend->disown(loop, fd);
+    loop_disown_fd(loop, fd);
     sys_close(fd);
 }
 

@@ -318,8 +318,6 @@ static int cannot_start(void *arg)
     (void)arg;
     CHECK_INT(asyncio_start_server(&server, echo, NULL, &options), -EADDRNOTAVAIL);
     CHECK(strstr(asyncio_error_detail(), "192.0.2.1") != NULL);
-    options.host = "127.0.0.1,example.org";
-    CHECK_INT(asyncio_start_server(&server, echo, NULL, &options), -EINVAL);
     options.host = "127.0.0.1";
     CHECK_INT(asyncio_start_server(&server, NULL, NULL, &options), -EINVAL);
     options.port = 65536;
