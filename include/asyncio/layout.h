@@ -22,7 +22,7 @@ struct asyncio_waiters_ {
 struct asyncio_scope_ {
     struct asyncio_scope_ *outer_;
     struct asyncio_task *task_;
-    const char *kind_;
+    const struct asyncio_scope_type_ *type_;
     int cancelling_, error_;
     unsigned state_;
 };

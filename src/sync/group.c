@@ -28,11 +28,25 @@ enum group_state {
 
 static const struct wait_type waits_for_group = WAITER_TYPE("waits for a task group");
 
+static void release_kept(asyncio_task_group *group)
+{
+    struct asyncio_link_ *link;
+
+    while ((link = list_pop_front(&group->kept_)) != NULL)
+        asyncio_task_unref(child_of(link));
+}
+
+static void lose(struct asyncio_scope_ *scope)
+{
+    release_kept(CONTAINER_OF(scope, asyncio_task_group, scope_));
+}
+
 void asyncio_task_group_enter(asyncio_task_group *group)
 {
+    static const struct asyncio_scope_type_ type = { .kind = "task group", .lost = lose };
     struct asyncio_scope_ scope;
 
-    scope_enter(&group->scope_, "task group");
+    scope_enter(&group->scope_, &type);
     scope = group->scope_;
     *group = (asyncio_task_group){ .scope_ = scope };
     if (scope.error_ == 0)
@@ -224,14 +238,6 @@ static bool wait_for_tasks(asyncio_task_group *group, bool *outside)
         abort_tasks(group);
     }
     return cancelled;
-}
-
-static void release_kept(asyncio_task_group *group)
-{
-    struct asyncio_link_ *link;
-
-    while ((link = list_pop_front(&group->kept_)) != NULL)
-        asyncio_task_unref(child_of(link));
 }
 
 /* Takes the request back that the group made of its owner; whether one from outside is left that

@@ -36,7 +36,9 @@ static void expire_soon(asyncio_timeout *timeout, asyncio_loop *loop)
 /* The loop, or NULL: there is no task. */
 static asyncio_loop *open(asyncio_timeout *timeout)
 {
-    scope_enter(&timeout->scope_, "timeout");
+    static const struct asyncio_scope_type_ type = { .kind = "timeout" };
+
+    scope_enter(&timeout->scope_, &type);
     timeout->timer_ = (asyncio_timer){ 0 };
     timeout->when_ = INFINITY;
     timeout->state_ = IDLE;

@@ -91,45 +91,64 @@ size_t asyncio_all_tasks(asyncio_task **tasks, size_t capacity, asyncio_loop *lo
 
 /* ---- what the loop asks and tells ---- */
 
-static asyncio_task *first_task(struct scheduler *scheduler)
+static asyncio_task *task_in(struct asyncio_link_ *link)
 {
-    struct asyncio_link_ *link = scheduler->tasks.next_;
-
     return link != NULL ? CONTAINER_OF(link, asyncio_task, all) : NULL;
 }
 
-static void report_pending(struct asyncio_loop *loop)
+/* They will never be left. */
+static void lose_scopes(const asyncio_task *task)
+{
+    for (struct asyncio_scope_ *scope = task->scopes; scope != NULL; scope = scope->outer_)
+        if (scope->type_->lost != NULL)
+            scope->type_->lost(scope);
+}
+
+static void lose_pending(struct asyncio_loop *loop)
 {
     for (struct asyncio_link_ *link = loop->scheduler->tasks.next_; link != NULL;
-         link = link->next_)
+         link = link->next_) {
         loop_report(loop, "the loop was closed while a task was pending", 0,
-                    &(asyncio_exception_context){ .task = CONTAINER_OF(link, asyncio_task, all) });
+                    &(asyncio_exception_context){ .task = task_in(link) });
+        lose_scopes(task_in(link));
+    }
 }
 
 /* Takes a task that is lost, but perhaps still held, away from what may be gone. */
 static void lose(asyncio_task *task)
 {
     list_remove(&task->scheduler->tasks, &task->all);
+    list_push_back(&task->scheduler->ended, &task->all);
     task->loop = NULL;
     task->waiting = NULL;
     task->future.waiters_ = (struct asyncio_waiters_){ .loop_ = NULL };
     asyncio_task_unref(task);
 }
 
+/* One that has ended, and is held, or waited for callbacks that do not come any more. */
+static void outlive_loop(asyncio_task *task)
+{
+    task->future.waiters_.loop_ = NULL;
+    if (task->late)
+        asyncio_task_unref(task);
+}
+
 static void freed(struct asyncio_loop *loop)
 {
     struct scheduler *scheduler = loop->scheduler;
-    asyncio_task *task;
-    struct asyncio_link_ *ended;
+    asyncio_task *task, *next;
 
     debug_table_remove(scheduler);
     scheduler->loop = NULL;
     scheduler->allocated++; /* this function */
     scheduler->orphaned = true;
-    while ((task = first_task(scheduler)) != NULL)
+    for (task = asyncio_task_ref(task_in(scheduler->ended.next_)); task != NULL; task = next) {
+        next = asyncio_task_ref(task_in(task->all.next_)); /* a report may give back others */
+        outlive_loop(task);
+        asyncio_task_unref(task);
+    }
+    while ((task = task_in(scheduler->tasks.next_)) != NULL)
         lose(task);
-    while ((ended = list_pop_front(&scheduler->ended)) != NULL)
-        asyncio_task_unref(CONTAINER_OF(ended, asyncio_task, all));
     if (--scheduler->allocated > 0)
         return;
     stack_pool_destroy(&scheduler->stacks);
@@ -194,7 +213,7 @@ const struct loop_client task_client = {
     .ends = ends,
     .stuck = stuck,
     .idle = idle,
-    .closing = report_pending,
+    .closing = lose_pending,
     .freed = freed,
     .describe_task = asyncio_task_describe,
     .describe_future = asyncio_future_describe,

@@ -9,7 +9,7 @@
 
 enum { SCOPE_OPEN = 0x5c0be };
 
-void scope_enter(struct asyncio_scope_ *scope, const char *kind)
+void scope_enter(struct asyncio_scope_ *scope, const struct asyncio_scope_type_ *type)
 {
     asyncio_task *self = task_current;
 
@@ -17,8 +17,8 @@ void scope_enter(struct asyncio_scope_ *scope, const char *kind)
     for (struct asyncio_scope_ *open = self != NULL ? self->scopes : NULL; open != NULL;
          open = open->outer_)
         if (open == scope)
-            die("a %s was entered that is open already", kind);
-    *scope = (struct asyncio_scope_){ .kind_ = kind, .task_ = self, .state_ = SCOPE_OPEN };
+            die("a %s was entered that is open already", type->kind);
+    *scope = (struct asyncio_scope_){ .type_ = type, .task_ = self, .state_ = SCOPE_OPEN };
     if (self == NULL) {
         scope->error_ = ASYNCIO_ENOTASK;
         return;
@@ -35,13 +35,13 @@ int scope_exit(struct asyncio_scope_ *scope)
     if (scope->state_ != SCOPE_OPEN)
         die("a scope was left that is not open");
     if (scope->task_ != self)
-        die("a %s was left by another task than the one that entered it", scope->kind_);
+        die("a %s was left by another task than the one that entered it", scope->type_->kind);
     scope->state_ = 0;
     if (self == NULL)
         return scope->error_;
     if (self->scopes != scope)
-        die("a %s was left before the %s inside it", scope->kind_,
-            self->scopes != NULL ? self->scopes->kind_ : "?");
+        die("a %s was left before the %s inside it", scope->type_->kind,
+            self->scopes != NULL ? self->scopes->type_->kind : "?");
     self->scopes = scope->outer_;
     return scope->error_;
 }

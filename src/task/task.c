@@ -65,7 +65,7 @@ static void init(asyncio_task *task, struct scheduler *scheduler, const struct s
     task->scopes = NULL;
     task->references = 1;
     task->cancelling = 0;
-    task->must_cancel = task->started = false;
+    task->must_cancel = task->started = task->late = false;
     task->budget = TASK_BUDGET;
     task->dropped = 0;
     task->number = ++scheduler->made;
@@ -176,7 +176,7 @@ static int release_late(void *arg)
 {
     asyncio_task *task = arg;
 
-    list_remove(&task->scheduler->ended, &task->all);
+    task->late = false;
     asyncio_task_unref(task);
     return 0;
 }
@@ -203,10 +203,10 @@ static void end(asyncio_task *task, int r)
         loop_exit(scheduler->loop, r);
     list_remove(&scheduler->tasks, &task->all);
     scheduler->count--;
-    bool late = has_callbacks(task);
+    list_push_back(&scheduler->ended, &task->all);
+    task->late = has_callbacks(task);
     future_complete(&task->future, r);
-    if (late) {
-        list_push_back(&scheduler->ended, &task->all);
+    if (task->late) {
         task->resume.fn_ = release_late;
         loop_ready(scheduler->loop, &task->resume);
         asyncio_task_ref(task);
@@ -224,7 +224,7 @@ void task_main(void *arg)
     int r = task->fn(task->arg);
     if (task->scopes != NULL)
         die("task '%s' returned with a %s still open; its storage is about to vanish",
-            asyncio_task_get_name(task), task->scopes->kind_);
+            asyncio_task_get_name(task), task->scopes->type_->kind);
     end(task, r);
     task_leave(task);
 }
@@ -266,6 +266,7 @@ static void release(asyncio_task *task)
     struct scheduler *scheduler = task->scheduler;
     struct stack stack = task->stack;
 
+    list_remove(&scheduler->ended, &task->all);
     fiber_destroy(&task->fiber);
     if (task->context.values != NULL || task->context.shared != NULL)
         context_slot_destroy(&task->context);

@@ -47,11 +47,12 @@ struct asyncio_task {
     asyncio_coro *fn;
     void *arg;
     struct asyncio_scope_ *scopes; /* those open, innermost first */
-    struct asyncio_link_ all;      /* in the scheduler's list of tasks */
+    struct asyncio_link_ all;      /* in the scheduler's list of tasks, or of those that ended */
     int references;
     int cancelling;
     bool must_cancel; /* requested, and not yet delivered */
     bool started;
+    bool late;       /* it has ended, and lasts until its callbacks have run */
     int budget;      /* calls that need not wait, until the others get a turn */
     int dropped;     /* debug mode: suspensions since the last request that is not taken back */
     uint64_t number; /* of all of its loop */
@@ -78,7 +79,7 @@ struct scheduler {
     struct asyncio_link_ all;   /* in the list of all schedulers: debug_table.h */
     int thread_id;              /* that runs it; 0: none does */
     struct asyncio_link_ tasks; /* all that have not ended */
-    struct asyncio_link_ ended; /* those that have, and wait for their callbacks to run */
+    struct asyncio_link_ ended; /* those that have, while somebody holds them */
     size_t count;
     uint64_t made;
     struct stack_pool stacks;
@@ -217,9 +218,15 @@ void task_keep_detail(const asyncio_task *task);
 
 /* ---- scopes ---- */
 
+struct asyncio_scope_type_ {
+    const char *kind; /* for messages: "timeout" */
+    /* The loop is closed with the scope open: gives back what it has; or NULL. */
+    void (*lost)(struct asyncio_scope_ *scope);
+};
+
 /* Opens a scope of the current task; without a task it only notes ASYNCIO_ENOTASK in error_.
  * Entering one that is open already aborts. */
-void scope_enter(struct asyncio_scope_ *scope, const char *kind);
+void scope_enter(struct asyncio_scope_ *scope, const struct asyncio_scope_type_ *type);
 
 /* Closes it: 0, or scope->error_ (then there is nothing to undo).  Aborts when it is not the
  * innermost, or not this task's. */

@@ -171,8 +171,8 @@ static int told_time(void *arg)
 
 enum { FEW_TURNS = 10 };
 
-/* In real time, many short ones: none is early by any amount.  PLT-05: waits are rounded up, so that
- * the loop sleeps until the timer is due and does not ask again and again. */
+/* In real time, many short ones: none is early by any amount.  PLT-05: waits are rounded up, so
+ * that the loop sleeps until the timer is due and does not ask again and again. */
 TEST(LOP_05_no_timer_is_early)
 {
     asyncio_loop *loop;
