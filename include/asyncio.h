@@ -820,7 +820,7 @@ size_t asyncio_server_sockets(const asyncio_server *server, asyncio_socket *sock
                               size_t capacity);
 unsigned asyncio_server_port(const asyncio_server *server); /* of the first; 0: has none */
 
-/* ---- sockets --------------------------------------------------------------------------------- */
+/* ---- sockets and files ---------------------------------------------------------------------- */
 
 /* On the caller's own non-blocking sockets, one reader and one writer at a time.  Each tries at
  * once, and waits only if it must.  sendall returns `size`, or less when it was cancelled after
@@ -834,6 +834,19 @@ ASYNCIO_SUSPENDS int asyncio_sock_sendto(asyncio_socket socket, const void *data
 ASYNCIO_SUSPENDS int asyncio_sock_connect(asyncio_socket socket, const asyncio_address *address);
 ASYNCIO_SUSPENDS int asyncio_sock_accept(asyncio_socket *accepted, asyncio_address *from,
                                          asyncio_socket listener);
+
+/* Files, without ever blocking the loop: from the page cache at once, else in a thread.  `flags`
+ * and `mode` as for open(2), to which O_CLOEXEC and O_NONBLOCK are added; offset -1: where the file
+ * stands.  A file on a disk is read or written whole, up to its end or until the disk is full.
+ * Once begun they are not cancelled, but return their result.  An asyncio_file is no object: close
+ * does end it, in the background. */
+ASYNCIO_SUSPENDS int asyncio_file_open(asyncio_file *file, const char *path, int flags, int mode);
+ASYNCIO_SUSPENDS int asyncio_file_read(asyncio_file file, void *data, size_t size, int64_t offset);
+ASYNCIO_SUSPENDS int asyncio_file_write(asyncio_file file, const void *data, size_t size,
+                                        int64_t offset);
+ASYNCIO_SUSPENDS int asyncio_file_sync(asyncio_file file);
+void asyncio_file_close(asyncio_file file);
+
 /* ---- introspection --------------------------------------------------------------------------- */
 
 /* What a task runs, and the stack it is suspended on, as return addresses or printed. */

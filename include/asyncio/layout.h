@@ -150,7 +150,8 @@ struct asyncio_op_ {
     size_t size_;
     struct asyncio_address *address_;
     void *owner_; /* who waits for it */
-    int fd_, result_;
+    int64_t offset_;
+    int fd_, file_, result_;
     unsigned kind_, state_;
     uintptr_t backend_[8];
 };

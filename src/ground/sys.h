@@ -86,6 +86,20 @@ struct sys_file_id {
 int sys_socket_file(const char *path, struct sys_file_id *id);
 int sys_unlink(const char *path);
 
+/* ---- files ---- */
+
+/* Offset -1 is where the file stands, which then moves on. */
+int sys_file_open(const char *path, int flags, unsigned mode);
+int sys_file_read(int fd, void *data, size_t size, int64_t offset);
+/* What can be read without waiting for a disk.  -EAGAIN: nothing, or one cannot know. */
+int sys_file_read_cached(int fd, void *data, size_t size, int64_t offset);
+int sys_file_write(int fd, const void *data, size_t size, int64_t offset);
+int sys_file_sync(int fd);
+int sys_file_seek(int fd, int64_t offset); /* from the beginning */
+/* 1: it is one that a poll can wait for; 0: a file on a disk, always ready, and slow. */
+int sys_file_can_wait(int fd);
+int sys_sendfile(int socket, int file, int64_t offset, size_t count);
+
 /* ---- waiting ---- */
 
 /* A descriptor that is readable after sys_event_signal(), until sys_event_clear(). */

@@ -13,7 +13,7 @@
 #include "ground/memory.h"
 #include "ground/sys.h"
 #include "loop/backend.h"
-#include "loop/op.h"
+#include "loop/files.h"
 #include "loop/origin.h"
 
 static const double SLOW_CALLBACK_DURATION = 0.1;
@@ -190,6 +190,7 @@ static bool complete_operation(struct asyncio_loop *loop)
  * Nothing else runs any more. */
 static void complete_operations(struct asyncio_loop *loop)
 {
+    files_close(loop);
     loop->backend->close(loop);
     while (complete_operation(loop))
         continue;

@@ -101,6 +101,7 @@ struct asyncio_loop {
     struct signal_slot *signals; /* the core floor's, as is the next */
     struct executors *executors;
     struct watch_table *watches;
+    struct files *files; /* the threads for operations on files */
     struct asyncio_link_ guests;
     void *scratch; /* memory that nobody keeps anything in: transport_scratch() */
     int (*describe_transport)(const struct asyncio_transport *transport, char *text, size_t size);

@@ -8,6 +8,7 @@
 
 #include "ground/sys.h"
 #include "loop/backend.h"
+#include "loop/files.h"
 
 static int run_done(void *arg)
 {
@@ -124,8 +125,10 @@ int op_perform(asyncio_op *op)
     case OP_READABLE: return 0;
     case OP_HANGUP:
     case OP_POLL: return -EAGAIN;
+    case OP_SENDFILE:
+        return sys_sendfile(private->fd_, private->file_, private->offset_, private->size_);
+    default: return files_perform(op);
     }
-    return -EINVAL;
 }
 
 int loop_own_fd(struct asyncio_loop *loop, int fd)

@@ -24,8 +24,19 @@ enum op_kind {
     OP_SENDTO,
     OP_WRITE, /* write(2) */
     OP_WRITEV,
-    OP_CONNECT
+    OP_CONNECT,
+    OP_SENDFILE,  /* size_ bytes of file_, from offset_ on */
+    OP_FILE_READ, /* from here on of a file, see files.h; offset_: where, -1: where it stands */
+    OP_FILE_WRITE,
+    OP_FILE_OPEN, /* data_: the path, size_: the flags, offset_: the mode */
+    OP_FILE_SYNC,
+    OP_FILE_CLOSE
 };
+
+static inline bool op_is_of_file(const asyncio_op *op)
+{
+    return op->private_.kind_ >= OP_FILE_READ;
+}
 
 /* Fill in what the operation is to do, `done` and the rest being untouched. */
 void op_prepare(asyncio_op *op, struct asyncio_loop *loop, enum op_kind kind, int fd, void *data,

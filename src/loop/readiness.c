@@ -20,7 +20,7 @@
 
 #include "ground/fault.h"
 #include "ground/memory.h"
-#include "loop/op.h"
+#include "loop/files.h"
 
 static bool is_reader(const asyncio_op *op)
 {
@@ -143,6 +143,9 @@ static int check_owner(const struct readiness_fd *entry, const asyncio_op *op)
 
 bool readiness_attempt(struct asyncio_loop *loop, asyncio_op *op, int *result)
 {
+    if (op_is_of_file(op))
+        return files_attempt(op, result);
+
     struct readiness *readiness = readiness_of(loop);
     int r = reserve(readiness, op->private_.fd_);
 
@@ -159,6 +162,24 @@ bool readiness_attempt(struct asyncio_loop *loop, asyncio_op *op, int *result)
     return true;
 }
 
+/* Pipes, terminals and the like are waited for before they are tried: the user's may block. */
+static void submit_file(struct asyncio_loop *loop, asyncio_op *op)
+{
+    struct readiness *readiness = readiness_of(loop);
+    int r = files_can_wait(op), fd = op->private_.fd_;
+
+    if (r == 0) {
+        files_submit(loop, op);
+        return;
+    }
+    if (r > 0)
+        r = reserve(readiness, fd);
+    if (r == 0)
+        r = readiness->fds[fd].owned ? -EBUSY : enqueue(loop, fd, &readiness->fds[fd], op);
+    if (r < 0)
+        op_complete(op, r);
+}
+
 void readiness_submit(struct asyncio_loop *loop, asyncio_op *op)
 {
     struct readiness *readiness = readiness_of(loop);
@@ -168,6 +189,10 @@ void readiness_submit(struct asyncio_loop *loop, asyncio_op *op)
         op_complete(op, r);
         return;
     }
+    if (op_is_of_file(op)) {
+        submit_file(loop, op);
+        return;
+    }
     r = enqueue(loop, fd, &readiness->fds[fd], op);
     if (r < 0)
         op_complete(op, r);
@@ -175,6 +200,10 @@ void readiness_submit(struct asyncio_loop *loop, asyncio_op *op)
 
 void readiness_cancel(struct asyncio_loop *loop, asyncio_op *op)
 {
+    if (op_is_of_file(op)) {
+        files_cancel(loop, op);
+        return;
+    }
     struct readiness_fd *entry = &readiness_of(loop)->fds[op->private_.fd_];
 
     list_remove(queue_of(entry, op), &op->private_.handle_.queued_.link_);
