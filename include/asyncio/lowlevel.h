@@ -265,6 +265,12 @@ void asyncio_loop_connect_accepted_socket(asyncio_loop *loop, asyncio_future *do
                                           asyncio_protocol *protocol, asyncio_socket socket,
                                           const asyncio_connection_options *options);
 
+/* Pipes, FIFOs, sockets, terminals.  -EINVAL: another kind of file. */
+void asyncio_loop_connect_read_pipe(asyncio_loop *loop, asyncio_future *done,
+                                    asyncio_protocol *protocol, asyncio_file pipe);
+void asyncio_loop_connect_write_pipe(asyncio_loop *loop, asyncio_future *done,
+                                     asyncio_protocol *protocol, asyncio_file pipe);
+
 /* ---- names ---------------------------------------------------------------------------------- */
 
 /* asyncio_getaddrinfo without a task; its result is that of `done`. */

@@ -88,35 +88,13 @@ static int attempt(struct fd_transport *transport, enum op_kind kind, const void
     return op_attempt(&op, &r) ? r : 0;
 }
 
-/* An error after some parts is found again by who sends the rest. */
-static int write_parts(struct fd_transport *transport, const asyncio_bytes *parts, size_t count)
-{
-    size_t written = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        if (parts[i].size == 0)
-            continue;
-        int r = attempt(transport, OP_WRITE, parts[i].data, parts[i].size);
-        if (r < 0 && written == 0)
-            return r;
-        if (r < 0)
-            break;
-        written += (size_t)r;
-        if ((size_t)r < parts[i].size || written > INT_MAX / 2)
-            break;
-    }
-    return (int)written;
-}
-
 int fd_transport_send(struct asyncio_transport *transport, const asyncio_bytes *parts, size_t count)
 {
     struct fd_transport *fd_transport = fd_transport_of(transport);
 
     if (count == 1)
         return attempt(fd_transport, fd_transport->send, parts->data, parts->size);
-    if (fd_transport->send == OP_SEND)
-        return attempt(fd_transport, OP_SENDV, parts, count);
-    return write_parts(fd_transport, parts, count);
+    return attempt(fd_transport, fd_transport->sendv, parts, count);
 }
 
 static void flushed(asyncio_op *op, int result)
@@ -188,7 +166,8 @@ int fd_transport_new(struct fd_transport **made, const struct transport_type *ty
     transport->fd = fd;
     transport->receive = OP_RECV;
     transport->send = OP_SEND;
-    transport->half_open = transport->terminal = false;
+    transport->sendv = OP_SENDV;
+    transport->half_open = transport->terminal = transport->shared = false;
     transport->waiting = transport->flushing = false;
     transport->peer.size = 0;
     *made = transport;

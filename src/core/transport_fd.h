@@ -12,11 +12,12 @@
 
 struct fd_transport {
     struct asyncio_transport base;
-    int fd;                     /* -1: closed */
-    enum op_kind receive, send; /* OP_RECV and OP_SEND, or OP_READ and OP_WRITE */
-    bool half_open;             /* may stay so after the peer's end */
-    bool terminal;              /* whose end is -EIO */
-    bool waiting, flushing;     /* the loop has the operation */
+    int fd; /* -1: closed */
+    enum op_kind receive, send, sendv;
+    bool half_open;         /* may stay so after the peer's end */
+    bool terminal;          /* whose end is -EIO */
+    bool shared;            /* the file must be made blocking again at the end */
+    bool waiting, flushing; /* the loop has the operation */
     asyncio_op wait_op, flush_op;
     asyncio_address peer; /* size 0: not known */
 };

@@ -4,8 +4,10 @@
 #ifndef ASYNCIO_TESTS_RULES_TRANSPORTS_H
 #define ASYNCIO_TESTS_RULES_TRANSPORTS_H
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,7 +21,7 @@
 struct recorder {
     asyncio_protocol protocol; /* its type may be set to another before it is used */
     const char *name;          /* begins each of its words in the trace; "" */
-    asyncio_transport *transport;
+    asyncio_transport *transport; /* a reference, so that it can be used whatever has come */
     int made, lost, eofs, pauses, resumes, updates;
     int error;  /* of connection_lost */
     int result; /* what data_received, get_buffer and buffer_updated are to return */
@@ -55,7 +57,7 @@ static inline void recorder_made(asyncio_protocol *protocol, asyncio_transport *
 
     trace("%smade", recorder->name);
     recorder->made++;
-    recorder->transport = transport;
+    recorder->transport = asyncio_transport_ref(transport);
     recorder_call(recorder, recorder->on_made);
 }
 
@@ -68,7 +70,6 @@ static inline void recorder_lost(asyncio_protocol *protocol, int error)
     recorder->lost++;
     recorder->error = error;
     recorder_call(recorder, recorder->on_lost);
-    recorder->transport = NULL;
 }
 
 static inline void recorder_pause(asyncio_protocol *protocol)
@@ -177,10 +178,9 @@ struct ends {
     struct recorder recorder; /* of the end that is a transport */
     int fd;                   /* that end's socket, the transport's */
     int peer;                 /* the other end; -1 when the test has closed it */
-    int result;               /* of making it */
 };
 
-typedef int make_sockets(int *a, int *b);
+typedef int make_ends(int *a, int *b);
 
 static inline int unix_sockets(int *a, int *b)
 {
@@ -231,8 +231,34 @@ static inline int tcp_sockets(int *a, int *b)
     return r;
 }
 
-/* With a transport on `fd`; the loop has made one round of it. */
-static inline int open_recorder(asyncio_loop *loop, struct recorder *recorder, int fd)
+static inline int pipe_to_read(int *a, int *b)
+{
+    int fds[2];
+
+    if (pipe2(fds, O_NONBLOCK | O_CLOEXEC) < 0)
+        return -errno;
+    *a = fds[0];
+    *b = fds[1];
+    return 0;
+}
+
+static inline int pipe_to_write(int *a, int *b)
+{
+    return pipe_to_read(b, a);
+}
+
+typedef void connect_fd(asyncio_loop *loop, asyncio_future *done, asyncio_protocol *protocol,
+                        int fd);
+
+static inline void connect_socket(asyncio_loop *loop, asyncio_future *done,
+                                  asyncio_protocol *protocol, int fd)
+{
+    asyncio_loop_connect_accepted_socket(loop, done, protocol, fd, NULL);
+}
+
+/* Makes the transport; what happens at once has happened. */
+static inline int open_recorder(asyncio_loop *loop, struct recorder *recorder, int fd,
+                                connect_fd *connect)
 {
     asyncio_future done = { 0 };
 
@@ -240,7 +266,7 @@ static inline int open_recorder(asyncio_loop *loop, struct recorder *recorder, i
         recorder->protocol.type = &recorder_type;
     if (recorder->name == NULL)
         recorder->name = "";
-    asyncio_loop_connect_accepted_socket(loop, &done, &recorder->protocol, fd, NULL);
+    connect(loop, &done, &recorder->protocol, fd);
     int r = asyncio_loop_run_until_complete(loop, &done);
     if (r < 0 && !test_is_torture())
         FAIL("no transport: %s", asyncio_error_name(r));
@@ -248,7 +274,8 @@ static inline int open_recorder(asyncio_loop *loop, struct recorder *recorder, i
 }
 
 /* Makes both ends, for `body`, and ends them with their loop. */
-static inline void run_ends(make_sockets *make, void (*prepare)(struct recorder *recorder),
+static inline void run_ends(make_ends *make, connect_fd *connect,
+                            void (*prepare)(struct recorder *recorder),
                             void (*body)(struct ends *ends))
 {
     struct ends ends = { .loop = loop_for_test(), .fd = -1, .peer = -1 };
@@ -257,14 +284,15 @@ static inline void run_ends(make_sockets *make, void (*prepare)(struct recorder 
         return;
     if (prepare != NULL)
         prepare(&ends.recorder);
-    ends.result = make(&ends.fd, &ends.peer);
-    if (ends.result == 0)
-        ends.result = open_recorder(ends.loop, &ends.recorder, ends.fd);
-    if (ends.result == 0)
+    int r = make(&ends.fd, &ends.peer);
+    if (r == 0)
+        r = open_recorder(ends.loop, &ends.recorder, ends.fd, connect);
+    if (r == 0)
         body(&ends);
     sys_close(ends.peer);
     asyncio_loop_close(ends.loop);
     asyncio_loop_unref(ends.loop);
+    asyncio_transport_unref(ends.recorder.transport);
     CHECK_INT(ends.recorder.lost, ends.recorder.made);
 }
 
@@ -273,11 +301,20 @@ static inline void run_ends(make_sockets *make, void (*prepare)(struct recorder 
     static void name(struct ends *ends);                                                           \
     TEST(name##_tcp)                                                                               \
     {                                                                                              \
-        run_ends(tcp_sockets, prepare, name);                                                      \
+        run_ends(tcp_sockets, connect_socket, prepare, name);                                      \
     }                                                                                              \
     TEST(name##_unix)                                                                              \
     {                                                                                              \
-        run_ends(unix_sockets, prepare, name);                                                     \
+        run_ends(unix_sockets, connect_socket, prepare, name);                                     \
+    }                                                                                              \
+    static void name(struct ends *ends)
+
+/* A test of a transport that reads from, or writes to a pipe. */
+#define PIPE_TEST(name, make, connect, prepare)                                                    \
+    static void name(struct ends *ends);                                                           \
+    TEST(name)                                                                                     \
+    {                                                                                              \
+        run_ends(make, connect, prepare, name);                                                    \
     }                                                                                              \
     static void name(struct ends *ends)
 
@@ -287,7 +324,10 @@ static inline void peer_sends(struct ends *ends, const char *text)
 {
     size_t size = strlen(text);
 
-    CHECK(send(ends->peer, text, size, MSG_NOSIGNAL) == (ssize_t)size);
+    /* It may be no socket, and nobody may read any more. */
+    void (*before)(int) = signal(SIGPIPE, SIG_IGN);
+    CHECK_INT(write(ends->peer, text, size), size);
+    signal(SIGPIPE, before);
 }
 
 static inline void peer_closes(struct ends *ends)
@@ -299,7 +339,7 @@ static inline void peer_closes(struct ends *ends)
 /* Reads what is there, maybe nothing; how much, 0 at the end, or a negated errno. */
 static inline int peer_reads(struct ends *ends, void *data, size_t size)
 {
-    ssize_t n = recv(ends->peer, data, size, 0);
+    ssize_t n = read(ends->peer, data, size);
 
     return n < 0 ? -errno : (int)n;
 }
