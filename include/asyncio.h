@@ -98,9 +98,8 @@ enum asyncio_error {
 ASYNCIO_THREADSAFE const char *asyncio_strerror(int error);
 ASYNCIO_THREADSAFE const char *asyncio_error_name(int error);
 
-/* What the last failed call of this task knew beyond its code, such as the address it could not
- * connect to.  Never NULL; lasts until the
- * task fails again, that of a main task beyond asyncio_run. */
+/* What the last failed call of this task knew beyond its code: every address tried and what each
+ * said.  Never NULL; lasts until the task fails again, that of a main task beyond asyncio_run. */
 const char *asyncio_error_detail(void);
 
 /* Drops a result on purpose; a cast to void does not quiet every compiler. */
@@ -658,17 +657,22 @@ ASYNCIO_SUSPENDS int asyncio_getnameinfo(char *host, size_t host_size, char *ser
 
 typedef struct asyncio_connection_options {
     size_t limit;                 /* of bytes read ahead, and of a line; 64 KiB */
-    const char *local_host;       /* where to bind this end; numeric */
+    int family, protocol, flags;  /* for the resolver */
+    const char *local_host;       /* where to bind this end */
     unsigned local_port;
+    double happy_eyeballs_delay;  /* 0: one address after the other; RFC 8305 says 0.25 s */
+    int interleave;               /* first address family count; 1 with a delay */
     const asyncio_socket *socket; /* a connected one, which is taken over; no host then */
     uintptr_t reserved_[4];
 } asyncio_connection_options;
 
-/* Connects to a numeric address, IPv4 or IPv6; asyncio_error_detail has what was tried.  Cancelled:
- * everything is closed.  -EINVAL: `host` is a name; there is no resolver yet. */
+/* Connects to a host, by name or address, or to a Unix socket.  The error is that of the first
+ * address; asyncio_error_detail has all.  Cancelled: everything is closed.  ASYNCIO_EAI_*. */
 ASYNCIO_SUSPENDS int asyncio_open_connection(asyncio_stream **stream, const char *host,
                                              unsigned port,
                                              const asyncio_connection_options *options);
+ASYNCIO_SUSPENDS int asyncio_open_unix_connection(asyncio_stream **stream, const char *path,
+                                                  const asyncio_connection_options *options);
 
 /* Two streams in memory, each the other's peer; for tests. */
 int asyncio_stream_pair(asyncio_stream **a, asyncio_stream **b, size_t limit);

@@ -1,96 +1,67 @@
-/* connect.c - opening a connection to an address.
+/* connect.c - tasks that open connections: a stream over what a connector has connected.
  *
- * Everything is made before the connection is, so that nothing can fail after it.  Whatever fails,
- * or is cancelled, closes the socket, and the detail of the error says what was tried.
+ * The stream is made before the connection is, so that nothing can fail after it.  Whatever fails,
+ * or is cancelled, closes every socket, and the detail of the error says what was tried.
  */
+#include "core/connector.h"
+
 #include "ground/memory.h"
-#include "ground/sys.h"
-#include "io/address.h"
 #include "io/stream_fd.h"
-#include "loop/op.h"
 
-/* ---- a socket that is connected already ---- */
+enum { REPORT_SIZE = 1024 };
 
-static int take_over(struct fd_stream *fds, int fd)
+struct opening {
+    asyncio_future done;
+    struct connector *connector;
+};
+
+static void ended(void *owner, int result)
 {
-    int type = sys_get_option(fd, SOL_SOCKET, SO_TYPE);
+    struct opening *opening = owner;
 
-    if (type < 0)
-        return type;
-    if (type != SOCK_STREAM)
-        return -EINVAL;
-    int r = sys_getpeername(fd, &fds->peer);
-    if (r == 0)
-        r = sys_set_nonblocking(fd);
-    if (r == 0 && address_is_internet(&fds->peer))
-        r = tcp_set_nodelay(fd);
-    return r < 0 ? r : fd_stream_adopt(fds, fd);
+    future_finish(&opening->done, result, NULL);
 }
 
-/* ---- a new one ---- */
-
-static int bind_local(int fd, int family, const asyncio_connection_options *options)
+static bool cancel(asyncio_future *done, const char *reason)
 {
-    const char *host = options->local_host;
-    asyncio_address address;
+    struct opening *opening = done->owner_;
 
-    if (host == NULL && options->local_port == 0)
-        return 0;
-    if (host == NULL)
-        host = family == AF_INET ? "0.0.0.0" : "::";
-    int r = address_parse(&address, host, options->local_port);
-    if (r < 0)
-        return r;
-    r = address_family(&address) == family ? sys_bind(fd, &address) : -EINVAL;
-    if (r < 0)
-        address_set_detail("bind to", &address, r);
-    return r;
+    connector_free(opening->connector);
+    opening->connector = NULL;
+    future_finish(done, -ECANCELED, reason);
+    return true;
 }
 
-/* The socket is the stream's, if this succeeds. */
-static int make_socket(struct fd_stream *fds, const asyncio_connection_options *options)
+static void set_detail(const struct connector *connector)
 {
-    int family = address_family(&fds->peer), fd = sys_socket(family, SOCK_STREAM, 0);
+    char text[REPORT_SIZE];
 
-    if (fd < 0)
-        return fd;
-    int r = tcp_set_nodelay(fd);
-    if (r == 0)
-        r = bind_local(fd, family, options);
-    if (r == 0)
-        r = fd_stream_adopt(fds, fd);
-    if (r < 0)
-        sys_close(fd);
-    return r;
+    connector_report(connector, text, sizeof text);
+    task_set_detail("%s", text);
 }
 
-static int connect_to(struct fd_stream *fds, const char *host, unsigned port,
+static int connect_to(struct fd_stream *fds, const struct connect_target *target,
                       const asyncio_connection_options *options)
 {
-    asyncio_op op;
-    int r = address_parse(&fds->peer, host, port);
+    struct opening opening = { .connector = NULL };
+    int r = connector_start(&opening.connector, fds->stream.loop, target, options, ended, &opening);
 
-    if (r == 0)
-        r = make_socket(fds, options);
-    if (r < 0)
-        return r;
-    op_prepare(&op, fds->stream.loop, OP_CONNECT, fds->in, NULL, 0, &fds->peer);
-    r = await_op(&op);
-    if (r < 0 && r != -ECANCELED)
-        address_set_detail("connect to", &fds->peer, r);
-    return r;
+    if (r == -EINPROGRESS) {
+        future_begin(&opening.done, fds->stream.loop, cancel, &opening);
+        r = asyncio_future_await(&opening.done);
+    }
+    if (r >= 0) {
+        fds->peer = *connector_peer(opening.connector);
+        fd_stream_adopt_owned(fds, r);
+    } else if (opening.connector != NULL) {
+        set_detail(opening.connector);
+    }
+    connector_free(opening.connector);
+    return r < 0 ? r : 0;
 }
 
-static int open_stream(struct fd_stream *fds, const char *host, unsigned port,
+static int open_stream(asyncio_stream **stream, const struct connect_target *target,
                        const asyncio_connection_options *options)
-{
-    if (options->socket != NULL)
-        return take_over(fds, *options->socket);
-    return connect_to(fds, host, port, options);
-}
-
-int asyncio_open_connection(asyncio_stream **stream, const char *host, unsigned port,
-                            const asyncio_connection_options *options)
 {
     static const asyncio_connection_options defaults = { 0 };
     asyncio_task *task;
@@ -98,15 +69,15 @@ int asyncio_open_connection(asyncio_stream **stream, const char *host, unsigned 
 
     if (options == NULL)
         options = &defaults;
-    if (r == 0 && (host == NULL) == (options->socket == NULL))
-        r = -EINVAL;
+    if (r == 0)
+        r = connector_check(target, options);
     if (r < 0)
         return r;
     struct fd_stream *fds = memory_get(sizeof *fds);
     if (fds == NULL)
         return -ENOMEM;
     fd_stream_init(fds, task->scheduler->loop, options->limit);
-    r = open_stream(fds, host, port, options);
+    r = connect_to(fds, target, options);
     if (r < 0) {
         fd_stream_discard(fds);
         return r;
@@ -114,4 +85,16 @@ int asyncio_open_connection(asyncio_stream **stream, const char *host, unsigned 
     stream_give_to_user(&fds->stream);
     *stream = &fds->stream;
     return 0;
+}
+
+int asyncio_open_connection(asyncio_stream **stream, const char *host, unsigned port,
+                            const asyncio_connection_options *options)
+{
+    return open_stream(stream, &(struct connect_target){ .host = host, .port = port }, options);
+}
+
+int asyncio_open_unix_connection(asyncio_stream **stream, const char *path,
+                                 const asyncio_connection_options *options)
+{
+    return open_stream(stream, &(struct connect_target){ .by_path = true, .path = path }, options);
 }

@@ -202,12 +202,17 @@ void fd_stream_init(struct fd_stream *fds, struct asyncio_loop *loop, size_t lim
     fds->peer.size = 0;
 }
 
+void fd_stream_adopt_owned(struct fd_stream *fds, int fd)
+{
+    fds->in = fds->out = fd;
+}
+
 int fd_stream_adopt(struct fd_stream *fds, int fd)
 {
     int r = loop_own_fd(fds->stream.loop, fd);
 
     if (r == 0)
-        fds->in = fds->out = fd;
+        fd_stream_adopt_owned(fds, fd);
     return r;
 }
 
@@ -215,9 +220,4 @@ void fd_stream_discard(struct fd_stream *fds)
 {
     stream_finish(&fds->stream, 0);
     stream_release(&fds->stream);
-}
-
-int tcp_set_nodelay(int fd)
-{
-    return sys_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }

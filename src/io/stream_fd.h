@@ -24,10 +24,10 @@ void fd_stream_init(struct fd_stream *fds, struct asyncio_loop *loop, size_t lim
  * socket the caller's. */
 int fd_stream_adopt(struct fd_stream *fds, int fd);
 
+/* The same for one that the loop owns already. */
+void fd_stream_adopt_owned(struct fd_stream *fds, int fd);
+
 /* Ends one that was never given to anybody. */
 void fd_stream_discard(struct fd_stream *fds);
-
-/* Small writes go out at once. */
-int tcp_set_nodelay(int fd);
 
 #endif

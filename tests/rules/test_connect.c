@@ -1,4 +1,7 @@
 /* test_connect.c - the rules of opening connections. */
+#include <sys/resource.h>
+
+#include "names.h"
 #include "streams.h"
 
 /* ---- failures ---- */
@@ -20,21 +23,31 @@ TEST(connect_refused)
     RUN(fails, NULL);
 }
 
+static const struct fake_name fakes[] = {
+    { "live.test", "127.0.0.1", 0 },
+    { "here.test", "127.0.0.2", 0 },
+    { "none.test", NULL, ASYNCIO_EAI_NONAME },
+    { NULL, NULL, 0 },
+};
+
 static int is_no_address(void *arg)
 {
     asyncio_stream *stream;
 
     (void)arg;
-    CHECK_INT(asyncio_open_connection(&stream, "localhost", 80, NULL), -EINVAL);
-    CHECK(strstr(asyncio_error_detail(), "localhost") != NULL);
+    CHECK_INT(asyncio_open_connection(&stream, "none.test", 80, NULL), ASYNCIO_EAI_NONAME);
+    CHECK(strstr(asyncio_error_detail(), "none.test") != NULL);
+    CHECK_INT(names_asked(), 1);
     CHECK_INT(asyncio_open_connection(&stream, "127.0.0.1", 65536, NULL), -EINVAL);
     CHECK_INT(asyncio_open_connection(&stream, "", 80, NULL), -EINVAL);
+    CHECK_INT(names_asked(), 1);
     return 0;
 }
 
-/* CON-03: an address is not looked up; a name is not one, since there is no resolver yet. */
+/* CON-03: a name is looked up. */
 TEST(connect_to_a_name)
 {
+    names_set(fakes);
     RUN(is_no_address, NULL);
 }
 
@@ -47,8 +60,12 @@ static int is_nonsense(void *arg)
     (void)arg;
     TRY(fd);
     CHECK_INT(asyncio_open_connection(&stream, "127.0.0.1", 1, &options), -EINVAL);
+    CHECK_INT(asyncio_open_connection(&stream, NULL, 1, &options), -EINVAL);
     CHECK_INT(asyncio_open_connection(&stream, NULL, 0, NULL), -EINVAL);
     CHECK_INT(asyncio_open_connection(&stream, NULL, 0, &options), -EINVAL);
+    CHECK_INT(asyncio_open_unix_connection(&stream, "/tmp/x", &options), -EINVAL);
+    CHECK_INT(asyncio_open_unix_connection(&stream, NULL, &options), -EINVAL);
+    CHECK_INT(asyncio_open_unix_connection(&stream, NULL, NULL), -EINVAL);
     sys_close(fd); /* it was not taken over */
     return 0;
 }
@@ -57,6 +74,34 @@ static int is_nonsense(void *arg)
 TEST(connect_arguments)
 {
     RUN(is_nonsense, NULL);
+}
+
+/* One argument that cannot be. */
+static void refuses(asyncio_connection_options options)
+{
+    asyncio_stream *stream;
+
+    CHECK_INT(asyncio_open_connection(&stream, "127.0.0.1", 1, &options), -EINVAL);
+}
+
+static int is_out_of_range(void *arg)
+{
+    asyncio_connection_options local = { .local_host = "127.0.0.1" };
+    asyncio_stream *stream;
+
+    (void)arg;
+    refuses((asyncio_connection_options){ .happy_eyeballs_delay = -1 });
+    refuses((asyncio_connection_options){ .happy_eyeballs_delay = NAN });
+    refuses((asyncio_connection_options){ .interleave = -1 });
+    refuses((asyncio_connection_options){ .local_port = 65536 });
+    CHECK_INT(asyncio_open_unix_connection(&stream, "/tmp/x", &local), -EINVAL);
+    return 0;
+}
+
+/* CON-04: nor is any that is out of range; a Unix socket has no local address. */
+TEST(connect_out_of_range)
+{
+    RUN(is_out_of_range, NULL);
 }
 
 /* ---- with a listener ---- */
@@ -148,14 +193,27 @@ LISTENING_TEST(from_a_local_address, "127.0.0.1", 10)
     return r;
 }
 
-/* CON-05: if it can be: one of another family cannot, nor one that is taken, nor a name. */
+/* CON-05: also by name. */
+LISTENING_TEST(from_a_local_name, "127.0.0.1", 10)
+{
+    asyncio_connection_options options = { .local_host = "here.test" };
+    asyncio_stream *stream;
+
+    names_set(fakes);
+    TRY(asyncio_open_connection(&stream, "live.test", listening->port, &options));
+    int r = has_own_name(stream, "127.0.0.2:");
+    asyncio_stream_free(stream);
+    return r;
+}
+
+/* CON-05: if it can be: one of another family cannot, nor one that is taken, nor nothing. */
 LISTENING_TEST(from_where_it_cannot, "127.0.0.1", 10)
 {
     asyncio_connection_options options = { .local_host = "::1" };
     asyncio_stream *stream;
 
     CHECK_INT(asyncio_open_connection(&stream, "127.0.0.1", listening->port, &options), -EINVAL);
-    options.local_host = "here";
+    options.local_host = "";
     CHECK_INT(asyncio_open_connection(&stream, "127.0.0.1", listening->port, &options), -EINVAL);
     options = (asyncio_connection_options){ .local_port = listening->port };
     CHECK_INT(asyncio_open_connection(&stream, "127.0.0.1", listening->port, &options),
@@ -209,4 +267,27 @@ LISTENING_TEST(cancelled, "127.0.0.1", 0)
     while (count > 0)
         asyncio_stream_free(kept[--count]);
     return r;
+}
+
+/* ---- no descriptors ---- */
+
+static int is_starved(void *arg)
+{
+    struct rlimit limit;
+    asyncio_stream *stream;
+
+    (void)arg;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    struct rlimit none = { 3, limit.rlim_max };
+    setrlimit(RLIMIT_NOFILE, &none);
+    int r = asyncio_open_connection(&stream, "127.0.0.1", 1, NULL);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    CHECK_INT(r, -EMFILE);
+    CHECK_STR(asyncio_error_detail(), "connect to 127.0.0.1:1: Too many open files");
+    return 0;
+}
+
+TEST(connect_without_descriptors)
+{
+    RUN(is_starved, NULL);
 }
