@@ -851,6 +851,32 @@ ASYNCIO_SUSPENDS int asyncio_file_write(asyncio_file file, const void *data, siz
 ASYNCIO_SUSPENDS int asyncio_file_sync(asyncio_file file);
 void asyncio_file_close(asyncio_file file);
 
+/* ---- subprocesses --------------------------------------------------------------------------- */
+
+enum asyncio_stdio {
+    ASYNCIO_INHERIT,
+    ASYNCIO_PIPE,
+    ASYNCIO_DEVNULL,
+    ASYNCIO_STDOUT, /* for err: where out goes */
+    ASYNCIO_FILE    /* the file beside it, which stays the caller's */
+};
+
+enum { ASYNCIO_RUNNING = INT_MIN }; /* the return code of a process that still runs */
+
+typedef struct asyncio_process_options {
+    enum asyncio_stdio in, out, err;
+    asyncio_file in_file, out_file, err_file;
+    const char *cwd;
+    const char *const *env;    /* NULL: this process's */
+    const asyncio_file *files; /* further ones for the child, under the same numbers */
+    size_t file_count;
+    bool new_session; /* setsid(2) */
+    bool new_group;   /* setpgid(2): out of the reach of the terminal's Ctrl-C */
+    const unsigned *user, *group, *umask;
+    size_t limit; /* of bytes read ahead, per pipe; 64 KiB */
+    uintptr_t reserved_[4];
+} asyncio_process_options;
+
 /* ---- introspection --------------------------------------------------------------------------- */
 
 /* What a task runs, and the stack it is suspended on, as return addresses or printed. */

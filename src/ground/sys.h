@@ -167,7 +167,7 @@ int sys_child_signal(long pid, int pidfd, int signum);
 int sys_child_reap(long pid, int pidfd, int *code);
 
 /* Blocks until it has ended, which leaves it to be reaped. */
-void sys_child_wait(long pid);
+void sys_child_wait(long pid, int pidfd);
 
 /* ---- threads ---- */
 

@@ -112,10 +112,10 @@ int sys_child_reap(long pid, int pidfd, int *code)
     return 1;
 }
 
-void sys_child_wait(long pid)
+void sys_child_wait(long pid, int pidfd)
 {
     siginfo_t info;
 
     /* ECHILD: there is no such child to wait for, which is to say it has ended. */
-    (void)wait_for(pid, -1, &info, WEXITED | WNOWAIT);
+    (void)wait_for(pid, pidfd, &info, WEXITED | WNOWAIT);
 }

@@ -1,23 +1,19 @@
-/* sys_spawn_test.c - programs in new processes, what they get, and children. */
+/* test_spawn.c - programs in new processes, what they get, and children. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "ground/fault.h"
 #include "ground/sys.h"
-#include "harness.h"
+#include "rules/older_kernel.h"
 
 enum { TEXT_SIZE = 4096 };
 
@@ -32,7 +28,7 @@ static int end_of(long pid)
 {
     int code = 1000;
 
-    sys_child_wait(pid);
+    sys_child_wait(pid, -1);
     CHECK_INT(sys_child_reap(pid, -1, &code), 1);
     return code;
 }
@@ -83,24 +79,6 @@ static const char *output(const char *command)
     return output_with(inherit(NULL), command);
 }
 
-/* From now on these calls do not exist: an older kernel. */
-static void forbid(const int *calls, size_t count)
-{
-    struct sock_filter filter[16] = { BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-                                               offsetof(struct seccomp_data, nr)) };
-    size_t size = 1;
-
-    for (size_t i = 0; i < count; i++) {
-        filter[size++] =
-            (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)calls[i], 0, 1);
-        filter[size++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
-    }
-    filter[size++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    struct sock_fprog program = { .len = (unsigned short)size, .filter = filter };
-    CHECK_INT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-    CHECK_INT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
-}
-
 /* ---- running, and its end ---- */
 
 TEST(exit_status_is_told)
@@ -136,7 +114,7 @@ TEST(pidfd_is_readable_when_it_has_ended)
     CHECK_INT(sys_child_signal(pid, pidfd, 1000), -EINVAL);
     CHECK_INT(sys_child_signal(pid, pidfd, SIGTERM), 0);
     CHECK_INT(poll(&ended, 1, pidfd < 0 ? 0 : 5000), pidfd < 0 ? 0 : 1); /* Valgrind has none */
-    sys_child_wait(pid);
+    sys_child_wait(pid, -1);
     CHECK_INT(sys_child_signal(pid, pidfd, SIGTERM), 0); /* not reaped yet */
     CHECK_INT(sys_child_reap(pid, pidfd, &code), 1);
     CHECK_INT(code, -SIGTERM);
@@ -189,7 +167,7 @@ static void write_file(const char *path, const char *text, mode_t mode)
 
 TEST(program_that_is_none)
 {
-    char directory[] = "/tmp/sys_spawn_XXXXXX", path[64];
+    char directory[] = "/tmp/test_spawn_XXXXXX", path[64];
 
     if (!CHECK(mkdtemp(directory) != NULL))
         return;
@@ -258,7 +236,7 @@ static int run_with_path(const char *path)
 
 TEST(path_is_that_of_the_new_environment)
 {
-    char directory[] = "/tmp/sys_spawn_XXXXXX", program[64], path[200];
+    char directory[] = "/tmp/test_spawn_XXXXXX", program[64], path[200];
 
     if (!CHECK(mkdtemp(directory) != NULL))
         return;
@@ -321,7 +299,7 @@ TEST(descriptors_are_those_named)
 
 TEST(descriptors_are_those_named_on_an_older_kernel)
 {
-    forbid((const int[]){ SYS_close_range }, 1);
+    FORBID(SYS_close_range);
     check_descriptors();
 }
 
@@ -332,7 +310,7 @@ TEST(descriptors_are_those_named_without_proc)
     struct sys_spawn spawn = inherit(NULL);
     char command[200];
 
-    forbid((const int[]){ SYS_close_range, SYS_getdents64 }, 2);
+    FORBID(SYS_close_range, SYS_getdents64);
     spawn.files = &named;
     spawn.file_count = 1;
     snprintf(command, sizeof command,
@@ -345,7 +323,7 @@ TEST(descriptors_are_those_named_without_proc)
 
 TEST(three_files_may_change_places)
 {
-    char in[] = "/tmp/sys_spawn_XXXXXX", out[] = "/tmp/sys_spawn_XXXXXX", text[16] = "";
+    char in[] = "/tmp/test_spawn_XXXXXX", out[] = "/tmp/sys_spawn_XXXXXX", text[16] = "";
     int from = mkstemp(in), to = mkstemp(out), saved[2] = { dup(0), dup(1) };
     struct sys_spawn spawn = inherit((const char *const[]){ "cat", NULL });
 

@@ -1,0 +1,33 @@
+/* older_kernel.h - for tests of what the library does where the kernel has less to offer. */
+#ifndef ASYNCIO_TESTS_OLDER_KERNEL_H
+#define ASYNCIO_TESTS_OLDER_KERNEL_H
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "harness.h"
+
+/* From now on these system calls do not exist, in this process and its children. */
+static inline void forbid_calls(const int *calls, size_t count)
+{
+    struct sock_filter filter[16] = { BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+                                               offsetof(struct seccomp_data, nr)) };
+    size_t size = 1;
+
+    for (size_t i = 0; i < count; i++) {
+        filter[size++] =
+            (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)calls[i], 0, 1);
+        filter[size++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
+    }
+    filter[size++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    struct sock_fprog program = { .len = (unsigned short)size, .filter = filter };
+    CHECK_INT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    CHECK_INT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+#define FORBID(...)                                                                                \
+    forbid_calls((const int[]){ __VA_ARGS__ }, sizeof((int[]){ __VA_ARGS__ }) / sizeof(int))
+
+#endif
