@@ -879,6 +879,32 @@ typedef struct asyncio_process_options {
 
 /* ---- introspection --------------------------------------------------------------------------- */
 
+typedef struct asyncio_call_graph {
+    asyncio_future *future; /* or task: to compare only, it may be gone */
+    char name[64];
+    void **call_stack; /* innermost first */
+    size_t call_stack_size;
+    struct asyncio_call_graph **awaited_by;
+    size_t awaited_by_size;
+} asyncio_call_graph;
+
+/* Where a task stands, who awaits it, and so on; NULL: the current task.  `limit`: 0 for no stacks,
+ * n for the innermost n entries of each, -n for the outermost.  Who awaits himself, by way of
+ * others, is not shown a second time.  -ENOENT: no task.  ASYNCIO_ENOLOOP, -ENOMEM.
+ * ASYNCIO_EWRONGLOOP: of a loop that runs in another thread.  ASYNCIO_ELIMIT: more than 65,536. */
+int asyncio_capture_call_graph(asyncio_call_graph **graph, asyncio_future *future, int limit);
+void asyncio_call_graph_free(asyncio_call_graph *graph);
+
+/* The same as text, appended; nothing if there is no task. */
+int asyncio_format_call_graph(asyncio_buffer *text, asyncio_future *future, int limit);
+int asyncio_print_call_graph(asyncio_future *future, int limit, int fd);
+
+/* Tells the above that `waiter` waits for `future`, for combinators of one's own, until it is told
+ * otherwise, which must be before one of the three is gone.  NULL for a future: no effect. */
+void asyncio_future_add_to_awaited_by(asyncio_awaited_by *edge, asyncio_future *future,
+                                      asyncio_future *waiter);
+void asyncio_future_discard_from_awaited_by(asyncio_awaited_by *edge);
+
 /* What a task runs, and the stack it is suspended on, as return addresses or printed. */
 asyncio_call asyncio_task_get_coro(const asyncio_task *task);
 size_t asyncio_task_get_stack(const asyncio_task *task, void **addresses, size_t capacity);

@@ -62,6 +62,11 @@ typedef struct asyncio_future_callback {
     void *arg_;
 } asyncio_future_callback;
 
+typedef struct asyncio_awaited_by {
+    struct asyncio_link_ link_;
+    asyncio_future *future_, *waiter_;
+} asyncio_awaited_by;
+
 typedef struct asyncio_timeout {
     struct asyncio_scope_ scope_;
     asyncio_timer timer_;

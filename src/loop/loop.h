@@ -33,7 +33,9 @@ enum handle_state {
     HANDLE_STATE_MASK = 0xff,
     HANDLE_CONTEXT = 0x100, /* `values_` or `context` was captured and is to be given back */
     HANDLE_AFAR = 0x200,    /* was last scheduled by call_soon_threadsafe: see remote.c */
-    HANDLE_LIBRARY = 0x400  /* ... by remote_send() */
+    HANDLE_LIBRARY = 0x400, /* ... by remote_send() */
+    HANDLE_MEMBER = 0x800,  /* WATCHING, and a struct member's: see sync/several.h */
+    HANDLE_CHILD = 0x1000   /* WATCHING, and the member `ended` of a task's */
 };
 
 /* What the task floor wants to be asked or told. */

@@ -66,6 +66,8 @@ static int start(asyncio_as_completed *iterator, asyncio_loop *loop, asyncio_fut
             return r;
         }
     }
+    for (size_t i = 0; i < count; i++)
+        list[i].awaiters = &iterator->waiter_;
     iterator->waits_ = list;
     iterator->count_ = members_watch(list, futures, count, member_ended, iterator);
     iterator->left_ = iterator->pending_ = iterator->count_;

@@ -117,7 +117,7 @@ static int start(struct gather *gather, const asyncio_call *call, size_t place)
         gather->left++;
         task->ended.arg_ = (void *)(uintptr_t)place;
         list_push_back(&gather->children, &task->sibling);
-        child_watch(task, call_ended, gather);
+        child_watch(task, call_ended, gather, task_current);
     }
     asyncio_task_unref(task);
     return 0;

@@ -157,7 +157,7 @@ static void adopt(asyncio_task_group *group, asyncio_task *task, asyncio_callbac
 
     list_push_back(&group->running_, &task->sibling);
     task->ended.arg_ = done ? task : NULL;
-    child_watch(task, ended, group);
+    child_watch(task, ended, group, group->scope_.task_);
     if (done)
         return;
     asyncio_task_unref(task);

@@ -121,7 +121,7 @@ static int start_runner(struct race *race)
     if (r < 0)
         return r;
     list_push_back(&race->runners, &task->sibling);
-    child_watch(task, runner_ended, race);
+    child_watch(task, runner_ended, race, race->waiter.task);
     asyncio_task_unref(task);
     return 0;
 }
@@ -153,6 +153,7 @@ int asyncio_staggered_race(const asyncio_call *calls, size_t count, double delay
         return r;
     if (count == 0 || count > INT_MAX || isnan(delay))
         return -EINVAL;
+    race.waiter.task = self; /* the runners' parent, from the first one on */
     r = start_runner(&race);
     if (r < 0)
         return r;

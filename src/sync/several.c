@@ -14,10 +14,13 @@ void member_watch(struct member *member, asyncio_future *future, asyncio_callbac
     member->future = future;
     member->handle.fn_ = fn;
     member->handle.arg_ = arg;
-    if (future_done(future))
+    if (future_done(future)) {
         loop_ready(future->waiters_.loop_, &member->handle);
-    else
-        future_watch(future, &member->handle);
+        return;
+    }
+    future_watch(future, &member->handle);
+    member->handle.state_ |= HANDLE_MEMBER;
+    member->awaiter = member->awaiters == NULL ? task_current : NULL;
 }
 
 void member_unwatch(struct member *member)
@@ -85,15 +88,18 @@ size_t members_watch(struct member *list, asyncio_future *const *futures, size_t
 
 /* ---- tasks of one's own ---- */
 
-void child_watch(asyncio_task *task, asyncio_callback *fn, void *owner)
+void child_watch(asyncio_task *task, asyncio_callback *fn, void *owner, asyncio_task *parent)
 {
     task->owner = owner;
     task->ended.handle.fn_ = fn;
     task->ended.handle.arg_ = task;
-    if (task_done(task))
+    if (task_done(task)) {
         loop_ready(task->loop, &task->ended.handle);
-    else
-        future_watch(&task->future, &task->ended.handle);
+        return;
+    }
+    future_watch(&task->future, &task->ended.handle);
+    task->ended.handle.state_ |= HANDLE_CHILD;
+    task->parent = parent;
 }
 
 bool children_cancel(struct asyncio_link_ *siblings, const char *reason)

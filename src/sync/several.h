@@ -19,6 +19,9 @@ struct member {
     asyncio_future *future;
     void *owner;
     size_t place;
+    /* For call graphs, while it watches: who watches; NULL: all in this list. */
+    asyncio_task *awaiter;
+    const struct asyncio_waiters_ *awaiters;
 };
 
 /* Has fn(arg) called by the loop once the future, bound before, is done; soon if it is already. */
@@ -60,8 +63,8 @@ size_t members_watch(struct member *list, asyncio_future *const *futures, size_t
 /* ---- tasks of one's own ---- */
 
 /* Has fn(task) called by the loop once the task has ended, which may be the case already.  The task
- * lasts until then by itself, unless it has ended already. */
-void child_watch(asyncio_task *task, asyncio_callback *fn, void *owner);
+ * lasts until then by itself, unless it has ended already; and so does `parent`, who awaits it. */
+void child_watch(asyncio_task *task, asyncio_callback *fn, void *owner, asyncio_task *parent);
 
 static inline asyncio_task *child_of(struct asyncio_link_ *sibling)
 {

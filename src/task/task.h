@@ -63,6 +63,7 @@ struct asyncio_task {
     struct asyncio_link_ sibling;
     asyncio_future_callback ended;
     void *owner;
+    asyncio_task *parent; /* who awaits it, while `ended` watches; for call graphs */
     char name[64]; /* "": Task-`name_number`, made when it is asked for */
 };
 
