@@ -271,6 +271,14 @@ void asyncio_loop_connect_read_pipe(asyncio_loop *loop, asyncio_future *done,
 void asyncio_loop_connect_write_pipe(asyncio_loop *loop, asyncio_future *done,
                                      asyncio_protocol *protocol, asyncio_file pipe);
 
+/* Gives the protocol for one accepted connection; NULL: it is closed. */
+typedef asyncio_protocol *asyncio_protocol_factory(void *arg);
+
+/* A server, stored before `done` completes; used with the functions in asyncio.h. */
+void asyncio_loop_create_server(asyncio_loop *loop, asyncio_future *done, asyncio_server **server,
+                                asyncio_protocol_factory *factory, void *arg,
+                                const asyncio_server_options *options);
+
 /* ---- names ---------------------------------------------------------------------------------- */
 
 /* asyncio_getaddrinfo without a task; its result is that of `done`. */

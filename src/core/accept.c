@@ -71,7 +71,8 @@ static bool may_accept(const struct listener *listener)
 {
     const struct asyncio_server *server = listener->server;
 
-    return server->state == SERVER_SERVING && !server->resting && !listener->accepting &&
+    return server->state == SERVER_SERVING && !server->loop->closed && !server->resting &&
+           !listener->accepting &&
            (server->max_clients == 0 || server->client_count < server->max_clients);
 }
 

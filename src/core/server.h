@@ -52,7 +52,8 @@ struct server_client_type {
 /* What a server is made of, besides the options. */
 struct server_request {
     const struct server_client_type *type;
-    asyncio_stream_handler *handler;
+    asyncio_stream_handler *handler; /* one of the two, as the type needs it */
+    asyncio_protocol_factory *factory;
     void *arg;
     char *detail; /* SERVER_DETAIL_SIZE bytes for what asyncio_error_detail() is to say; or NULL */
 };
@@ -71,6 +72,7 @@ struct asyncio_server {
     enum server_state state;
     const struct server_client_type *type;
     asyncio_stream_handler *handler;
+    asyncio_protocol_factory *factory;
     void *arg;
     struct context_node *context; /* that of who started serving */
     size_t limit, max_clients, stack_size;

@@ -53,6 +53,7 @@ static struct asyncio_server *new_server(struct asyncio_loop *loop, size_t capac
     server->references = 1;
     server->type = request->type;
     server->handler = request->handler;
+    server->factory = request->factory;
     server->arg = request->arg;
     server->limit = options->limit;
     server->max_clients = options->max_clients;
@@ -299,9 +300,9 @@ static int check(const struct server_request *request, const asyncio_server_opti
     bool of_host = options->port != 0 || (options->host != NULL && options->host[0] != '\0');
     int ways = of_host + (options->path != NULL) + (options->socket != NULL);
 
-    if (request->handler == NULL || isnan(options->grace) || ways > 1 || options->port > PORT_MAX)
+    if (request->handler == NULL && request->factory == NULL)
         return -EINVAL;
-    return 0;
+    return isnan(options->grace) || ways > 1 || options->port > PORT_MAX ? -EINVAL : 0;
 }
 
 void server_create(struct asyncio_loop *loop, asyncio_future *done, struct asyncio_server **server,
@@ -313,7 +314,9 @@ void server_create(struct asyncio_loop *loop, asyncio_future *done, struct async
     if (options == NULL)
         options = &defaults;
     future_begin(done, loop, NULL, NULL);
-    int r = check(request, options);
+    int r = loop_check(loop);
+    if (r == 0)
+        r = check(request, options);
     if (r == 0 && options->host != NULL && options->host[0] != '\0') {
         create_of_hosts(loop, done, server, request, options);
         return;

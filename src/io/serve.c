@@ -166,7 +166,8 @@ int asyncio_serve(asyncio_stream_handler *handler, void *arg, const asyncio_serv
     return r;
 }
 
-/* Nine tenths of the time for the handlers to end by themselves, the rest to clean up. */
+/* Nine tenths of the time for the handlers to end by themselves, the rest to clean up.  Then their
+ * connections are aborted, which is all there is to a protocol; it hears of it in the next turn. */
 static int end_within(struct asyncio_server *server, double grace)
 {
     double now = asyncio_loop_time(server->loop);
@@ -177,9 +178,10 @@ static int end_within(struct asyncio_server *server, double grace)
     server_cancel_clients(server);
     if (r == -ETIMEDOUT)
         r = wait_until_idle(server, now + grace);
-    if (r < 0)
-        server_abort_busy(server);
-    return r;
+    if (r == 0)
+        return 0;
+    server_abort_busy(server);
+    return r == -ETIMEDOUT ? wait_until_idle(server, now) : r;
 }
 
 int asyncio_server_shutdown(asyncio_server *server, double grace, asyncio_shutdown_counts *counts)

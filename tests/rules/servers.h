@@ -18,10 +18,68 @@ static inline int echo(asyncio_stream *stream, void *arg)
     return n;
 }
 
+/* ---- the same as a protocol ---- */
+
+struct echoing {
+    asyncio_protocol protocol;
+    asyncio_transport *transport;
+};
+
+static inline void echoing_made(asyncio_protocol *protocol, asyncio_transport *transport)
+{
+    ((struct echoing *)(void *)protocol)->transport = transport;
+}
+
+static inline int echoing_data(asyncio_protocol *protocol, const void *data, size_t size)
+{
+    return asyncio_transport_write(((struct echoing *)(void *)protocol)->transport, data, size);
+}
+
+static inline void echoing_pause(asyncio_protocol *protocol)
+{
+    asyncio_transport_pause_reading(((struct echoing *)(void *)protocol)->transport);
+}
+
+static inline void echoing_resume(asyncio_protocol *protocol)
+{
+    asyncio_transport_resume_reading(((struct echoing *)(void *)protocol)->transport);
+}
+
+static inline void echoing_lost(asyncio_protocol *protocol, int error)
+{
+    (void)error;
+    free(protocol);
+}
+
+static inline asyncio_protocol *protocol_of_type(const asyncio_protocol_type *type)
+{
+    struct echoing *echoing = calloc(1, sizeof *echoing);
+
+    if (echoing == NULL)
+        return NULL;
+    echoing->protocol.type = type;
+    return &echoing->protocol;
+}
+
+static inline asyncio_protocol *new_echoing(void *arg)
+{
+    static const asyncio_protocol_type type = {
+        .connection_made = echoing_made,
+        .data_received = echoing_data,
+        .pause_writing = echoing_pause,
+        .resume_writing = echoing_resume,
+        .connection_lost = echoing_lost,
+    };
+
+    (void)arg;
+    return protocol_of_type(&type);
+}
+
 /* ---- a server for the time of a test ---- */
 
 struct server_case {
-    asyncio_stream_handler *handler;
+    asyncio_stream_handler *handler; /* or: */
+    asyncio_protocol_factory *factory;
     int (*body)(asyncio_server *server);
     asyncio_server_options options; /* host: 127.0.0.1 unless it is set, or everywhere */
     bool everywhere;
@@ -48,6 +106,17 @@ static inline int run_limited(int (*fn)(asyncio_server *server), asyncio_server 
     return test_is_torture() ? asyncio_wait_for(run_body, &body, 100) : fn(server);
 }
 
+static inline int start_server_case(asyncio_server **server, const struct server_case *one)
+{
+    asyncio_future done = { 0 };
+
+    if (one->factory == NULL)
+        return asyncio_start_server(server, one->handler, one->arg, &one->options);
+    asyncio_loop_create_server(asyncio_get_running_loop(), &done, server, one->factory, one->arg,
+                               &one->options);
+    return asyncio_future_await(&done);
+}
+
 /* Handlers may use what the body has on its stack: they are over before this returns. */
 static inline int run_server_case(void *arg)
 {
@@ -57,7 +126,7 @@ static inline int run_server_case(void *arg)
 
     if (one->options.host == NULL && !one->everywhere)
         one->options.host = "127.0.0.1";
-    TRY(asyncio_start_server(&server, one->handler, one->arg, &one->options));
+    TRY(start_server_case(&server, one));
     int r = run_limited(one->body, server);
     asyncio_server_close_clients(server);
     int q = asyncio_server_shutdown(server, 1, &counts);
@@ -74,6 +143,24 @@ static inline int run_server_case(void *arg)
         RUN(run_server_case, &one);                                                                \
     }                                                                                              \
     static int name(asyncio_server *server)
+
+/* The same for a server that calls `handler_` and for one of the protocols of `factory_`; the rest
+ * is more of the case, which there must be: SERVERS_TEST(name, echo, new_echoing, .arg = NULL). */
+#define SERVERS_TEST(name, handler_, factory_, ...)                                                \
+    static int name(asyncio_server *server);                                                       \
+    TEST(name)                                                                                     \
+    {                                                                                              \
+        static struct server_case one = { .handler = handler_, .body = name, __VA_ARGS__ };        \
+        RUN(run_server_case, &one);                                                                \
+    }                                                                                              \
+    TEST(name##_protocol)                                                                          \
+    {                                                                                              \
+        static struct server_case one = { .factory = factory_, .body = name, __VA_ARGS__ };        \
+        RUN(run_server_case, &one);                                                                \
+    }                                                                                              \
+    static int name(asyncio_server *server)
+
+#define ECHO_TEST(name, ...) SERVERS_TEST(name, echo, new_echoing, __VA_ARGS__)
 
 /* ---- clients ---- */
 

@@ -261,7 +261,7 @@ static int comes_late(void *arg)
 }
 
 /* With max_clients more have to wait until one leaves. */
-SERVER_TEST(max_clients, echo, .options = { .max_clients = 1 })
+ECHO_TEST(max_clients, .options = { .max_clients = 1 })
 {
     struct late late = { .server = server };
     asyncio_stream *first;

@@ -7,7 +7,7 @@
 /* ---- serving ---- */
 
 /* SRV-01: it is bound, but nobody can connect until it starts serving. */
-SERVER_TEST(bind_only, echo, .options = { .bind_only = true })
+ECHO_TEST(bind_only, .options = { .bind_only = true })
 {
     asyncio_stream *stream;
 
@@ -22,7 +22,7 @@ SERVER_TEST(bind_only, echo, .options = { .bind_only = true })
 }
 
 /* SRV-02: closing ends the listening at once, and only that. */
-SERVER_TEST(close_leaves_the_clients, echo)
+ECHO_TEST(close_leaves_the_clients, .arg = NULL)
 {
     unsigned port = asyncio_server_port(server);
     asyncio_stream *stream, *late;
@@ -44,7 +44,7 @@ SERVER_TEST(close_leaves_the_clients, echo)
 }
 
 /* SRV-03: wait_closed waits for the last client of a closed server. */
-SERVER_TEST(wait_closed_waits_for_clients, echo)
+ECHO_TEST(wait_closed_waits_for_clients, .arg = NULL)
 {
     asyncio_stream *stream;
     asyncio_task *task;
@@ -59,7 +59,7 @@ SERVER_TEST(wait_closed_waits_for_clients, echo)
 }
 
 /* SRV-03: in the other order, too.  SRV-04: it is not over while the server is open. */
-SERVER_TEST(wait_closed_waits_for_close, echo)
+ECHO_TEST(wait_closed_waits_for_close, .arg = NULL)
 {
     asyncio_task *task;
 
@@ -77,7 +77,7 @@ SERVER_TEST(wait_closed_waits_for_close, echo)
 }
 
 /* SRV-16: also a client that was aborted is gone once. */
-SERVER_TEST(wait_closed_after_abort, echo)
+ECHO_TEST(wait_closed_after_abort, .arg = NULL)
 {
     asyncio_stream *one, *two;
 
@@ -110,6 +110,25 @@ static int sends_much(asyncio_stream *stream, void *arg)
     return r;
 }
 
+static void sends_much_at_once(asyncio_protocol *protocol, asyncio_transport *transport)
+{
+    char *data = calloc(1, MUCH);
+
+    (void)protocol;
+    if (data == NULL || asyncio_transport_write(transport, data, MUCH) < 0)
+        asyncio_transport_abort(transport);
+    free(data);
+}
+
+static asyncio_protocol *new_sender(void *arg)
+{
+    static const asyncio_protocol_type type = { .connection_made = sends_much_at_once,
+                                                .connection_lost = echoing_lost };
+
+    (void)arg;
+    return protocol_of_type(&type);
+}
+
 /* Receives little at a time, so that the server cannot have sent everything. */
 static int open_slow(asyncio_stream **stream, asyncio_server *server)
 {
@@ -138,7 +157,7 @@ static int count_until_end(asyncio_stream *stream, size_t *count)
 }
 
 /* SRV-05: close_clients sends what is buffered first. */
-SERVER_TEST(close_clients_flushes, sends_much)
+SERVERS_TEST(close_clients_flushes, sends_much, new_sender, .arg = NULL)
 {
     asyncio_stream *stream;
     size_t count = 0;
@@ -156,7 +175,7 @@ SERVER_TEST(close_clients_flushes, sends_much)
 }
 
 /* SRV-05: abort_clients drops it.  More than the sockets take. */
-SERVER_TEST(abort_clients_drops, sends_much)
+SERVERS_TEST(abort_clients_drops, sends_much, new_sender, .arg = NULL)
 {
     asyncio_stream *stream;
     size_t count = 0;
@@ -176,7 +195,7 @@ SERVER_TEST(abort_clients_drops, sends_much)
 /* ---- serve_forever ---- */
 
 /* SRV-06: once at a time, and not on a closed server; close ends it with -ECANCELED. */
-SERVER_TEST(serve_forever_until_closed, echo, .options = { .bind_only = true })
+ECHO_TEST(serve_forever_until_closed, .options = { .bind_only = true })
 {
     asyncio_task *task;
 
@@ -220,7 +239,7 @@ static int start_serving(struct serving *serving, asyncio_server *server)
 }
 
 /* SRV-07: cancelled, it closes the server and waits for its clients. */
-SERVER_TEST(serve_forever_cancelled, echo)
+ECHO_TEST(serve_forever_cancelled, .arg = NULL)
 {
     struct serving serving;
 
@@ -231,7 +250,7 @@ SERVER_TEST(serve_forever_cancelled, echo)
 }
 
 /* SRV-07: cancelled once more, it does not wait. */
-SERVER_TEST(serve_forever_cancelled_twice, echo)
+ECHO_TEST(serve_forever_cancelled_twice, .arg = NULL)
 {
     struct serving serving;
 
@@ -271,7 +290,7 @@ SERVER_TEST(socket_options, echo,
 }
 
 /* SRV-09: every interface, IPv4 and IPv6 apart, on the same port. */
-SERVER_TEST(every_interface, echo, .everywhere = true)
+ECHO_TEST(every_interface, .everywhere = true)
 {
     asyncio_socket sockets[2];
     size_t count = asyncio_server_sockets(server, sockets, 2);
@@ -288,7 +307,7 @@ SERVER_TEST(every_interface, echo, .everywhere = true)
 
 /* SRV-09, SRV-10: a list of addresses, each once, each on a port of its own; spaces do not
  * matter. */
-SERVER_TEST(list_of_hosts, echo, .options = { .host = "127.0.0.1, 127.0.0.2,127.0.0.1" })
+ECHO_TEST(list_of_hosts, .options = { .host = "127.0.0.1, 127.0.0.2,127.0.0.1" })
 {
     asyncio_socket sockets[4];
     asyncio_address address;
@@ -381,7 +400,7 @@ static int visits(void *arg)
 }
 
 /* SRV-12: all that are there are accepted. */
-SERVER_TEST(accepts_a_crowd, echo, .options = { .backlog = 4 })
+ECHO_TEST(accepts_a_crowd, .options = { .backlog = 4 })
 {
     asyncio_task_group group;
 
@@ -414,7 +433,7 @@ static int without_descriptors(asyncio_server *server, asyncio_stream *stream)
 
 /* SRV-12: out of descriptors it closes what it cannot serve, says so once, and goes on a second
  * after there are some again. */
-SERVER_TEST(out_of_descriptors, echo)
+ECHO_TEST(out_of_descriptors, .arg = NULL)
 {
     struct rlimit limit, small = { .rlim_cur = 64 };
     int fds[64];
