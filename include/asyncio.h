@@ -674,6 +674,15 @@ ASYNCIO_SUSPENDS int asyncio_open_connection(asyncio_stream **stream, const char
 ASYNCIO_SUSPENDS int asyncio_open_unix_connection(asyncio_stream **stream, const char *path,
                                                   const asyncio_connection_options *options);
 
+/* A stream on pipes or terminals, which it takes over: one to read from, one to write to, or NULL;
+ * reading or writing without is -ENOTSUP.  The two directions end on their own; given twice, a
+ * socket or terminal is one.  The descriptors are closed at the end: give a dup to keep one.  That
+ * they do not block is not seen by other processes, nor through a dup, if it is a pipe or
+ * terminal that can be opened anew; otherwise it is undone at the end.  -EINVAL: a regular file, or
+ * NULL twice. */
+int asyncio_open_pipe(asyncio_stream **stream, const asyncio_file *reading,
+                      const asyncio_file *writing);
+
 /* Two streams in memory, each the other's peer; for tests. */
 int asyncio_stream_pair(asyncio_stream **a, asyncio_stream **b, size_t limit);
 

@@ -125,7 +125,7 @@ static int wait_until_ended(struct asyncio_stream *stream)
         if (r < 0)
             return r;
     }
-    return stream->error;
+    return stream_failure(stream);
 }
 
 int asyncio_stream_wait_closed(asyncio_stream *stream)
@@ -137,7 +137,7 @@ int asyncio_stream_wait_closed(asyncio_stream *stream)
         return r;
     if (ended(stream)) {
         task_spend(task, 1);
-        return stream->error;
+        return stream_failure(stream);
     }
     stream_hold(stream);
     stream->watchers++;

@@ -4,10 +4,11 @@
  *       `-------- abort, or an error --------------^
  *
  * The stream keeps the bytes that were read ahead of the readers and those that wait to be sent;
- * its type moves bytes from and to somewhere.  References are held by the user (or, while the
- * stream is lent to a handler, by the server in the user's place), by the connection until CLOSED,
- * by every call that is suspended, and by every operation that the loop has.  With the last one it
- * is freed.
+ * its type moves bytes from and to somewhere.  Some have only one direction, or two that end on
+ * their own (pipes): there an error of writing ends the writing alone, and stays in `write_error`.
+ * References are held by the user (or, while the stream is lent to a handler, by the server in the
+ * user's place), by the connection until CLOSED, by every call that is suspended, and by every
+ * operation that the loop has.  With the last one it is freed.
  *
  * An error of the connection closes it and stays in `error`; those of this process, which say
  * nothing about the connection (stream_is_local_error), are only returned.
@@ -46,6 +47,10 @@ struct stream_type {
 
     int (*write_eof)(struct asyncio_stream *stream); /* NULL: cannot */
 
+    /* Nothing will be written any more: ends that direction, and the stream if that is all there
+     * is, with `error` or 0.  NULL: without writing there is no reading. */
+    void (*end_writing)(struct asyncio_stream *stream, int error);
+
     /* Gives back what it has of the system; the stream is CLOSED. */
     void (*close)(struct asyncio_stream *stream);
 
@@ -57,13 +62,17 @@ struct asyncio_stream {
     const struct stream_type *type;
     struct asyncio_loop *loop;
     int references;
-    int error; /* of the connection, which has ended with it */
+    int error;       /* of the connection, which has ended with it */
+    int write_error; /* why nothing can be written any more, if the connection has not ended so */
     enum stream_state state;
     bool eof;          /* no more will come: the peer's end, or we are closing */
     bool reading;      /* a task is in a call that reads */
     bool fed;          /* bytes arrive by themselves */
     bool paused;       /* writers wait */
-    bool eof_wanted;   /* by write_eof */
+    bool eof_wanted;   /* by write_eof; or there is no writing (any more) */
+    bool unreadable;   /* there is no reading: `reading` is set, too */
+    bool unwritable;   /* there never was any writing */
+    bool hung_up;      /* nobody reads any more what we write; nothing was lost by that */
     bool lent;         /* to a handler of a server */
     unsigned dropped;  /* writes since the connection was lost */
     unsigned watchers; /* tasks that wait for the end */
@@ -110,6 +119,12 @@ static inline bool stream_is_local_error(int error)
     return error == -ENOMEM || error == -ENOBUFS || error == -ENOSPC || error == -ECANCELED;
 }
 
+/* What went wrong with it, in either direction; 0: nothing. */
+static inline int stream_failure(const struct asyncio_stream *stream)
+{
+    return stream->error < 0 ? stream->error : stream->write_error;
+}
+
 /* ---- reading: for the files that read, and the types ---- */
 
 /* What a call that reads begins and ends with.  -EBUSY, and what stream_enter returns. */
@@ -131,5 +146,8 @@ void stream_arrived(struct asyncio_stream *stream);
 
 /* So much of it has gone; the stream may be CLOSED after it. */
 void stream_sent(struct asyncio_stream *stream, size_t size);
+
+/* Writing has failed.  The stream may be CLOSED after it. */
+void stream_write_failed(struct asyncio_stream *stream, int error);
 
 #endif

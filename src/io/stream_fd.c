@@ -1,11 +1,12 @@
-/* stream_fd.c - streams straight over descriptors.
+/* stream_fd.c - streams straight over descriptors; those over sockets.
  *
  * Three kinds of operations.  A reader waits with one on its own stack, straight into its memory.
  * What is unsent goes out by flush_op.  And ahead_op reads in the background, but only while nobody
  * reads and somebody waits for the end of the stream, which could not be noticed otherwise; a
  * reader that comes meanwhile waits for what that brings.
  *
- * Closing the descriptor ends them all; those of the loop's then give their references back.
+ * Closing a descriptor, which sets it to -1, ends its operations; those of the loop's then give
+ * their references back and do nothing else.
  */
 #include "io/stream_fd.h"
 
@@ -13,34 +14,33 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include "ground/memory.h"
 #include "ground/sys.h"
-#include "loop/op.h"
-
-static struct fd_stream *fds_of(const struct asyncio_stream *stream)
-{
-    return (struct fd_stream *)(uintptr_t)stream; /* its first member */
-}
-
-_Static_assert(offsetof(struct fd_stream, stream) == 0, "freed as a stream");
 
 /* ---- reading ---- */
 
-static int receive(struct asyncio_stream *stream, void *data, size_t size)
+/* A terminal whose other side has gone says so by an error. */
+static int end_or_error(const struct fd_stream *fds, int r)
+{
+    return r == -EIO && fds->receive_kind == OP_READ ? 0 : r;
+}
+
+int fd_stream_receive(struct asyncio_stream *stream, void *data, size_t size)
 {
     struct fd_stream *fds = fds_of(stream);
     asyncio_op op;
 
-    op_prepare(&op, stream->loop, OP_RECV, fds->in, data, size, NULL);
+    op_prepare(&op, stream->loop, fds->receive_kind, fds->in, data, size, NULL);
     fds->receiving = &op;
     fds->evicted = false;
     int r = await_op(&op);
     fds->receiving = NULL;
-    return r == -ECANCELED && fds->evicted ? 0 : r;
+    if (r >= 0)
+        return r;
+    return r == -ECANCELED && fds->evicted ? 0 : end_or_error(fds, r);
 }
 
 /* One that a cancellation has ended already is the cancellation's, who must hear of it. */
-static void interrupt(struct asyncio_stream *stream)
+void fd_stream_interrupt(struct asyncio_stream *stream)
 {
     struct fd_stream *fds = fds_of(stream);
 
@@ -52,11 +52,8 @@ static void interrupt(struct asyncio_stream *stream)
         asyncio_op_cancel(&fds->ahead_op);
 }
 
-static int advance(struct asyncio_stream *stream, bool waits);
-
-static void read_ahead(asyncio_op *op, int result)
+static void take_ahead(struct fd_stream *fds, int result)
 {
-    struct fd_stream *fds = CONTAINER_OF(op, struct fd_stream, ahead_op);
     struct asyncio_stream *stream = &fds->stream;
 
     stream->fed = false;
@@ -64,14 +61,33 @@ static void read_ahead(asyncio_op *op, int result)
         stream->ahead.end += (size_t)result;
     else if (result == 0)
         stream->eof = true;
-    else if (!stream_is_local_error(result))
+    else if (stream_is_local_error(result))
+        fd_stream_note_error(fds, result);
+    else
         stream_finish(stream, result);
-    asyncio_ignore(advance(stream, false)); /* those who are woken try again, and hear why not */
+    if (result >= 0)
+        asyncio_ignore(fd_stream_advance(stream, false)); /* who is woken hears why not */
     stream_arrived(stream);
-    stream_release(stream);
 }
 
-static int advance(struct asyncio_stream *stream, bool waits)
+static void read_ahead(asyncio_op *op, int result)
+{
+    struct fd_stream *fds = CONTAINER_OF(op, struct fd_stream, ahead_op);
+
+    if (fds->in >= 0)
+        take_ahead(fds, end_or_error(fds, result));
+    stream_release(&fds->stream);
+}
+
+static void submit_ahead(struct fd_stream *fds, enum op_kind kind, int fd, void *data, size_t size)
+{
+    stream_hold(&fds->stream);
+    op_prepare(&fds->ahead_op, fds->stream.loop, kind, fd, data, size, NULL);
+    fds->ahead_op.done = read_ahead;
+    op_submit(&fds->ahead_op);
+}
+
+int fd_stream_advance(struct asyncio_stream *stream, bool waits)
 {
     struct fd_stream *fds = fds_of(stream);
     size_t size = stream->fill_size;
@@ -80,35 +96,31 @@ static int advance(struct asyncio_stream *stream, bool waits)
     if (stream->watchers == 0 || stream->reading || stream->fed || stream->eof ||
         stream->state != STREAM_OPEN || byte_queue_size(&stream->ahead) > 2 * stream->limit)
         return 0;
-    int r = byte_queue_reserve(&stream->ahead, size);
+    int r =
+        fds->ahead_error < 0 ? fd_stream_take_error(fds) : byte_queue_reserve(&stream->ahead, size);
     if (r < 0)
         return r;
     stream->fed = true;
-    stream_hold(stream);
-    op_prepare(&fds->ahead_op, stream->loop, OP_RECV, fds->in,
-               stream->ahead.data + stream->ahead.end, size, NULL);
-    fds->ahead_op.done = read_ahead;
-    op_submit(&fds->ahead_op);
+    submit_ahead(fds, fds->receive_kind, fds->in, stream->ahead.data + stream->ahead.end, size);
     return 0;
 }
 
 /* ---- writing ---- */
 
-static int send_now(struct asyncio_stream *stream, const asyncio_bytes *parts, size_t count)
+int fd_stream_send(struct asyncio_stream *stream, const asyncio_bytes *parts, size_t count)
 {
     struct fd_stream *fds = fds_of(stream);
     asyncio_op op;
     int r;
 
     if (count == 1)
-        op_prepare(&op, stream->loop, OP_SEND, fds->out, (void *)(uintptr_t)parts->data,
+        op_prepare(&op, stream->loop, fds->send_kind, fds->out, (void *)(uintptr_t)parts->data,
                    parts->size, NULL);
     else
-        op_prepare(&op, stream->loop, OP_SENDV, fds->out, (void *)(uintptr_t)parts, count, NULL);
+        op_prepare(&op, stream->loop, fds->send_many_kind, fds->out, (void *)(uintptr_t)parts,
+                   count, NULL);
     return op_attempt(&op, &r) ? r : 0;
 }
-
-static void flush(struct asyncio_stream *stream);
 
 static void flushed(asyncio_op *op, int result)
 {
@@ -116,16 +128,16 @@ static void flushed(asyncio_op *op, int result)
     struct asyncio_stream *stream = &fds->stream;
 
     fds->flushing = false;
-    if (stream->state != STREAM_CLOSED && result < 0)
-        stream_finish(stream, result == -ECANCELED ? ASYNCIO_ECLOSED : result);
-    else if (stream->state != STREAM_CLOSED)
+    if (fds->out >= 0 && result < 0)
+        stream_write_failed(stream, result == -ECANCELED ? ASYNCIO_ECLOSED : result);
+    else if (fds->out >= 0)
         stream_sent(stream, (size_t)result);
     if (stream->unsent.size > 0)
-        flush(stream);
+        fd_stream_flush(stream);
     stream_release(stream);
 }
 
-static void flush(struct asyncio_stream *stream)
+void fd_stream_flush(struct asyncio_stream *stream)
 {
     struct fd_stream *fds = fds_of(stream);
     size_t size;
@@ -135,8 +147,8 @@ static void flush(struct asyncio_stream *stream)
     const char *data = write_queue_first(&stream->unsent, &size);
     fds->flushing = true;
     stream_hold(stream);
-    op_prepare(&fds->flush_op, stream->loop, OP_SEND, fds->out, (void *)(uintptr_t)data, size,
-               NULL);
+    op_prepare(&fds->flush_op, stream->loop, fds->send_kind, fds->out, (void *)(uintptr_t)data,
+               size, NULL);
     fds->flush_op.done = flushed;
     op_submit(&fds->flush_op);
 }
@@ -152,6 +164,8 @@ static void close_socket(struct asyncio_stream *stream)
 {
     struct fd_stream *fds = fds_of(stream);
 
+    if (fds->in_shared)
+        sys_give_file_back(fds->in);
     loop_close_fd(stream->loop, fds->in);
     fds->in = fds->out = -1;
 }
@@ -181,12 +195,12 @@ static int get_sockname(const struct asyncio_stream *stream, asyncio_address *ad
 
 /* ---- making ---- */
 
-static const struct stream_type socket_type = {
-    .receive = receive,
-    .advance = advance,
-    .interrupt = interrupt,
-    .send = send_now,
-    .flush = flush,
+const struct stream_type socket_stream_type = {
+    .receive = fd_stream_receive,
+    .advance = fd_stream_advance,
+    .interrupt = fd_stream_interrupt,
+    .send = fd_stream_send,
+    .flush = fd_stream_flush,
     .write_eof = write_eof,
     .close = close_socket,
     .get_peername = get_peername,
@@ -195,9 +209,14 @@ static const struct stream_type socket_type = {
 
 void fd_stream_init(struct fd_stream *fds, struct asyncio_loop *loop, size_t limit)
 {
-    stream_init(&fds->stream, &socket_type, loop, limit);
+    stream_init(&fds->stream, &socket_stream_type, loop, limit);
     fds->in = fds->out = -1;
-    fds->flushing = fds->evicted = false;
+    fds->receive_kind = OP_RECV;
+    fds->send_kind = OP_SEND;
+    fds->send_many_kind = OP_SENDV;
+    fds->in_shared = fds->out_shared = false;
+    fds->hangs_up = fds->watching = fds->flushing = fds->evicted = false;
+    fds->ahead_error = 0;
     fds->receiving = NULL;
     fds->peer.size = 0;
 }

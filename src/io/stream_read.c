@@ -23,7 +23,7 @@ int stream_read_begin(struct asyncio_stream *stream, asyncio_task **task)
     if (r < 0)
         return r;
     if (stream->reading)
-        return -EBUSY;
+        return stream->unreadable ? -ENOTSUP : -EBUSY;
     if (stream->error < 0)
         return stream->error;
     stream->reading = true;

@@ -26,12 +26,27 @@ static void wake_first_writer(struct asyncio_stream *stream)
         (void)waiter_wake(first); /* false: it will run anyway, and wake the next */
 }
 
+void stream_write_failed(struct asyncio_stream *stream, int error)
+{
+    if (stream->type->end_writing == NULL || stream->state != STREAM_OPEN) {
+        stream_finish(stream, error);
+        return;
+    }
+    stream->write_error = error;
+    stream->eof_wanted = true;
+    stream->paused = false;
+    write_queue_clear(&stream->unsent);
+    waiters_wake_all(&stream->writers);
+    waiters_wake_all(&stream->drainers);
+    stream->type->end_writing(stream, error);
+}
+
 static int send_eof(struct asyncio_stream *stream)
 {
     int r = stream->type->write_eof(stream);
 
     if (r < 0 && !stream_is_local_error(r))
-        stream_finish(stream, r);
+        stream_write_failed(stream, r);
     return r;
 }
 
@@ -55,14 +70,15 @@ void stream_sent(struct asyncio_stream *stream, size_t size)
 static int send_or_queue(struct asyncio_stream *stream, const asyncio_bytes *parts, size_t count,
                          size_t size)
 {
-    int r = write_queue_reserve(&stream->unsent, size);
+    bool has_room = size <= byte_queue_room(&stream->unsent.queued);
+    int r = has_room ? 0 : write_queue_reserve(&stream->unsent, size);
 
     if (r < 0)
         return r;
     r = stream->unsent.size == 0 ? stream->type->send(stream, parts, count) : 0;
     if (r < 0) {
         if (!stream_is_local_error(r))
-            stream_finish(stream, r);
+            stream_write_failed(stream, r);
         return r;
     }
     if ((size_t)r == size)
@@ -85,13 +101,20 @@ static bool has_queue(const struct asyncio_stream *stream)
     return stream->paused || waiter != NULL;
 }
 
+static int why_unwritable(const struct asyncio_stream *stream)
+{
+    if (stream->write_error < 0)
+        return stream->write_error;
+    if (stream->state != STREAM_OPEN)
+        return stream->hung_up ? -EPIPE : ASYNCIO_ECLOSED;
+    return stream->unwritable ? -ENOTSUP : ASYNCIO_ESTATE;
+}
+
 static int check_writable(const struct asyncio_stream *stream)
 {
     if (stream->error < 0)
         return stream->error;
-    if (stream->state != STREAM_OPEN)
-        return ASYNCIO_ECLOSED;
-    return stream->eof_wanted ? ASYNCIO_ESTATE : 0;
+    return stream->state != STREAM_OPEN || stream->eof_wanted ? why_unwritable(stream) : 0;
 }
 
 /* Behind those who wait already.  Whoever leaves the queue sees to the next. */
@@ -192,12 +215,12 @@ int asyncio_stream_write_nowait(asyncio_stream *stream, const void *data, size_t
 {
     if (size == 0)
         return 0;
-    if (stream->state != STREAM_OPEN)
+    if (stream->state != STREAM_OPEN || stream->write_error < 0)
         return drop(stream);
     if (stream->eof_wanted)
-        return ASYNCIO_ESTATE;
+        return why_unwritable(stream);
     int r = send_or_queue(stream, &(asyncio_bytes){ data, size }, 1, size);
-    return stream->state != STREAM_OPEN ? 0 : r;
+    return stream->state != STREAM_OPEN || stream->write_error < 0 ? 0 : r;
 }
 
 static int wait_for_drain(struct asyncio_stream *stream)
@@ -207,13 +230,13 @@ static int wait_for_drain(struct asyncio_stream *stream)
     int r = waiter_wait(&waiter, &stream->drainers, &type, stream);
 
     /* Waiting while the connection was closed without an error is no failure; coming later is. */
-    return r < 0 ? r : stream->error;
+    return r < 0 ? r : stream_failure(stream);
 }
 
 static int drain(struct asyncio_stream *stream, asyncio_task *task)
 {
-    if (stream->error < 0)
-        return stream->error;
+    if (stream_failure(stream) < 0)
+        return stream_failure(stream);
     /* A loop of write_nowait and drain must let the rest of the program notice the loss. */
     if (stream->state != STREAM_OPEN) {
         int r = asyncio_sleep(0);
@@ -251,7 +274,7 @@ size_t asyncio_stream_get_write_buffer_size(const asyncio_stream *stream)
 
 bool asyncio_stream_can_write_eof(const asyncio_stream *stream)
 {
-    return stream->type->write_eof != NULL;
+    return stream->type->write_eof != NULL && !stream->unwritable;
 }
 
 int asyncio_stream_write_eof(asyncio_stream *stream)

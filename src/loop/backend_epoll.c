@@ -41,11 +41,14 @@ static unsigned from_epoll(uint32_t events)
            ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0 ? READY_HANGUP : 0U);
 }
 
+/* The kernel knows it already if it was the user's before, or was handed over. */
 static int arm_owned(struct epoll *epoll, int fd, struct readiness_fd *entry)
 {
     uint32_t events = to_epoll(READY_READ | READY_WRITE) | (uint32_t)EPOLLET;
     int r = sys_epoll_ctl(epoll->fd, EPOLL_CTL_ADD, fd, events, (uint64_t)fd);
 
+    if (r == -EEXIST)
+        r = sys_epoll_ctl(epoll->fd, EPOLL_CTL_MOD, fd, events, (uint64_t)fd);
     if (r == 0)
         entry->armed = true;
     return r;

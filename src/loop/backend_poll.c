@@ -135,9 +135,9 @@ static void refresh(struct poll_set *set)
     }
 }
 
-/* The kernel has no memory to tell what is ready: then each operation finds out for itself.  The
- * pause keeps a loop from spinning for as long as that lasts. */
-static void try_all(struct asyncio_loop *loop, struct poll_set *set)
+/* The kernel has no memory to tell what is ready: then each operation finds out for itself, or
+ * fails if it cannot.  The pause keeps a loop from spinning for as long as that lasts. */
+static void try_all(struct asyncio_loop *loop, struct poll_set *set, int error)
 {
     sys_event_clear(loop->wake_fd);
     for (size_t place = 1, count = set->count; place < count; place++) {
@@ -145,6 +145,7 @@ static void try_all(struct asyncio_loop *loop, struct poll_set *set)
 
         readiness_event(loop, fd,
                         readiness_wanted(&set->readiness.fds[fd]) & (READY_READ | READY_WRITE));
+        readiness_no_hangup(loop, fd, error);
     }
     if (!loop->virtual_time)
         sys_pause_ns(PAUSE_NS);
@@ -157,7 +158,7 @@ static void wait_poll(struct asyncio_loop *loop, int64_t timeout_ns)
     refresh(set);
     int n = sys_poll(set->fds, set->count, timeout_ns);
     if (n < 0)
-        try_all(loop, set);
+        try_all(loop, set, n);
     if (n <= 0)
         return;
     if (set->fds[0].revents != 0)

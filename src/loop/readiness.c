@@ -72,17 +72,14 @@ static bool is_short(const asyncio_op *op, int r)
 /* Moves nothing, so that nobody need wait behind it. */
 static bool only_looks(const asyncio_op *op)
 {
-    unsigned kind = op->private_.kind_;
-
-    return kind == OP_POLL || kind == OP_READABLE || kind == OP_HANGUP;
+    return op->private_.kind_ - OP_READABLE <= 0U + OP_POLL - OP_READABLE;
 }
 
 /* Calls, and learns from the result.  After a hang-up only that there is nothing is believed. */
 static int perform(struct readiness_fd *entry, asyncio_op *op)
 {
-    if (only_looks(op))
-        return (entry->ready & wants(op)) != 0 ? 0 : -EAGAIN;
     int r = op_perform(op);
+
     if (!entry->owned)
         return r;
     if (r == -EAGAIN || (is_short(op, r) && (entry->ready & READY_HANGUP) == 0))
@@ -124,21 +121,19 @@ static bool somebody_waits(const struct asyncio_link_ *queue)
 
 static bool worth_trying(struct readiness_fd *entry, const asyncio_op *op)
 {
-    if (only_looks(op))
-        return entry->owned;
     return !somebody_waits(queue_of(entry, op)) &&
            (!entry->owned || (entry->ready & (wants(op) | READY_HANGUP)) != 0);
 }
 
-/* What an operation is for: a descriptor of the library's own, or one of the user's. */
-static int check_owner(const struct readiness_fd *entry, const asyncio_op *op)
+/* On a descriptor of the library's own, or of the user's: each has its kinds. */
+static int look(const struct readiness_fd *entry, const asyncio_op *op)
 {
-    if (!only_looks(op))
-        return 0;
     /* The edges of an own one are spent on the library's calls: there is nothing to poll for. */
     if (op->private_.kind_ == OP_POLL)
-        return entry->owned ? -EBUSY : 0;
-    return entry->owned ? 0 : -EINVAL;
+        return entry->owned ? -EBUSY : -EAGAIN;
+    if (!entry->owned)
+        return -EINVAL;
+    return (entry->ready & wants(op)) != 0 ? 0 : -EAGAIN;
 }
 
 bool readiness_attempt(struct asyncio_loop *loop, asyncio_op *op, int *result)
@@ -152,8 +147,9 @@ bool readiness_attempt(struct asyncio_loop *loop, asyncio_op *op, int *result)
     if (r == 0) {
         struct readiness_fd *entry = &readiness->fds[op->private_.fd_];
 
-        r = check_owner(entry, op);
-        if (r == 0)
+        if (only_looks(op))
+            r = look(entry, op);
+        else
             r = worth_trying(entry, op) ? perform(entry, op) : -EAGAIN;
     }
     if (r == -EAGAIN)
@@ -293,8 +289,9 @@ static void complete_queue(struct readiness_fd *entry, struct asyncio_link_ *que
         next = link->next_;
         if (op->private_.kind_ == OP_POLL)
             continue;
-        int r = perform(entry, op);
-        if (r == -EAGAIN && only_looks(op))
+        bool looks = only_looks(op);
+        int r = looks ? look(entry, op) : perform(entry, op);
+        if (r == -EAGAIN && looks)
             continue;
         if (r == -EAGAIN)
             return;
@@ -326,5 +323,19 @@ void readiness_event(struct asyncio_loop *loop, int fd, unsigned ready)
     if (r < 0) { /* they would wait for ever */
         complete_all(&entry->readers, r);
         complete_all(&entry->writers, r);
+    }
+}
+
+void readiness_no_hangup(struct asyncio_loop *loop, int fd, int error)
+{
+    struct readiness_fd *entry = &readiness_of(loop)->fds[fd];
+    struct asyncio_link_ *next;
+
+    for (struct asyncio_link_ *link = entry->readers.next_; link != NULL; link = next) {
+        next = link->next_;
+        if (op_of(link)->private_.kind_ != OP_HANGUP)
+            continue;
+        list_remove(&entry->readers, link);
+        op_complete(op_of(link), error);
     }
 }

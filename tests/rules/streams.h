@@ -7,6 +7,7 @@
 #ifndef ASYNCIO_TESTS_RULES_STREAMS_H
 #define ASYNCIO_TESTS_RULES_STREAMS_H
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 
 #include "ground/sys.h"
 #include "harness.h"
+#include "io/stream.h"
 
 /* ---- kinds ---- */
 
@@ -46,7 +48,7 @@ struct stream_kind {
 
 #ifndef STREAM_KINDS
 #define STREAM_KINDS(each, ...)                                                                    \
-    each(tcp, __VA_ARGS__) each(unix, __VA_ARGS__) each(memory, __VA_ARGS__)
+    each(tcp, __VA_ARGS__) each(unix, __VA_ARGS__) each(memory, __VA_ARGS__) each(pipe, __VA_ARGS__)
 #endif
 
 /* ---- memory ---- */
@@ -218,6 +220,78 @@ static const struct stream_kind unix_kind = {
     .make = unix_pair,
     .reset_b = unix_reset,
     .write_error = -EPIPE,
+};
+
+/* ---- pipes ---- */
+
+/* As the user makes them: they block. */
+static inline int small_pipe(int fds[2])
+{
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return -errno;
+    if (fcntl(fds[1], F_SETPIPE_SZ, 4096) >= 0)
+        return 0;
+    sys_close(fds[0]);
+    sys_close(fds[1]);
+    return -EPERM;
+}
+
+/* A stream of both, which it takes in any case. */
+static inline int stream_of_pipe(asyncio_stream **stream, int reading, int writing)
+{
+    int r = asyncio_open_pipe(stream, &reading, &writing);
+
+    if (r < 0) {
+        sys_close(reading);
+        sys_close(writing);
+    }
+    return r;
+}
+
+static inline int pair_of_pipes(struct pair *pair, const int there[2], const int back[2])
+{
+    int r = stream_of_pipe(&pair->a, back[0], there[1]);
+
+    if (r < 0) {
+        sys_close(there[0]);
+        sys_close(back[1]);
+        return r;
+    }
+    r = stream_of_pipe(&pair->b, there[0], back[1]);
+    if (r < 0)
+        asyncio_stream_free(pair->a);
+    return r;
+}
+
+static inline int pipe_pair(struct pair *pair, size_t limit)
+{
+    int there[2] = { -1, -1 }, back[2] = { -1, -1 };
+
+    TRY(small_pipe(there));
+    int r = small_pipe(back);
+    if (r < 0) {
+        sys_close(there[0]);
+        sys_close(there[1]);
+        return r;
+    }
+    TRY(pair_of_pipes(pair, there, back));
+    pair->a->limit = pair->b->limit = limit > 0 ? limit : STREAM_LIMIT; /* no option says it */
+    return 0;
+}
+
+static inline int pipe_reset(struct pair *pair)
+{
+    asyncio_stream_abort(pair->b);
+    return 0;
+}
+
+static const struct stream_kind pipe_kind = {
+    .name = "pipe",
+    .make = pipe_pair,
+    .reset_b = pipe_reset,
+    .write_error = -EPIPE,
+    .cannot = { [NEEDS_RESET] = "who reads a pipe sees the end, whatever became of the writer",
+                [NEEDS_NAMES] = "a pipe has none" },
 };
 
 /* ---- tests ---- */
