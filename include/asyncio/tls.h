@@ -48,6 +48,30 @@ struct ssl_ctx_st *asyncio_tls_context_ssl_ctx(asyncio_tls_context *context);
 ASYNCIO_THREADSAFE asyncio_tls_context *asyncio_tls_context_ref(asyncio_tls_context *context);
 ASYNCIO_THREADSAFE void asyncio_tls_context_unref(asyncio_tls_context *context);
 
+typedef struct asyncio_start_tls_options {
+    const char *server_hostname; /* clients: to verify; NULL: the host connected to; "": none */
+    bool server_side;
+    double handshake_timeout; /* 60 s */
+    double shutdown_timeout;  /* 30 s */
+    uintptr_t reserved_[4];
+} asyncio_start_tls_options;
+
+/* Turns TLS on in an open transport, after what was written is sent; *upgraded takes its place,
+ * with the same protocol, connection_made not being called again.  Completes `done`. */
+void asyncio_loop_start_tls(asyncio_loop *loop, asyncio_future *done, asyncio_transport **upgraded,
+                            asyncio_transport *transport, asyncio_tls_context *context,
+                            const asyncio_start_tls_options *options);
+
+/* The SSL, for peer certificate, cipher, version; borrowed, NULL: no TLS. */
+struct ssl_st *asyncio_transport_ssl(const asyncio_transport *transport);
+
+/* The water marks for received data not yet decrypted, 256 and 64 KiB; SIZE_MAX as for the write
+ * buffer, whose marks are 512 and 128 KiB with TLS. */
+int asyncio_transport_set_read_buffer_limits(asyncio_transport *transport, size_t high, size_t low);
+void asyncio_transport_get_read_buffer_limits(const asyncio_transport *transport, size_t *low,
+                                              size_t *high);
+size_t asyncio_transport_get_read_buffer_size(const asyncio_transport *transport);
+
 #if defined(__GNUC__) && !defined(_WIN32)
 #pragma GCC visibility pop
 #endif

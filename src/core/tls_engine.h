@@ -25,6 +25,7 @@ enum {
 };
 
 struct tls_engine {
+    void *owner; /* the pump's */
     const char *input;
     size_t input_size;
     bool input_ended; /* nothing will come after it */

@@ -108,6 +108,8 @@ void transport_lost(struct asyncio_transport *transport, int error)
     transport->error = error;
     if (transport->state == TRANSPORT_NEW) {
         transport->lost_early = true;
+        if (transport->type->given_up != NULL)
+            transport->type->given_up(transport);
         return;
     }
     transport->state = TRANSPORT_LOST;
@@ -131,12 +133,18 @@ void transport_discard(struct asyncio_transport *transport)
 
 void asyncio_transport_close(asyncio_transport *transport)
 {
-    if (transport->state == TRANSPORT_NEW)
+    if (transport->state == TRANSPORT_NEW) {
         transport->close_early = true;
+        if (transport->type->given_up != NULL)
+            transport->type->given_up(transport);
+        return;
+    }
     if (transport->state != TRANSPORT_OPEN)
         return;
     transport->state = TRANSPORT_CLOSING;
     transport_update_reading(transport);
+    if (transport->type->closing != NULL)
+        transport->type->closing(transport);
     transport_all_sent(transport);
 }
 
@@ -256,8 +264,8 @@ void transport_init(struct asyncio_transport *transport, const struct transport_
         .loop = loop,
         .protocol = protocol,
         .references = 1,
-        .high = TRANSPORT_HIGH_WATER,
-        .low = TRANSPORT_LOW_WATER,
+        .high = transport_high_water(type),
+        .low = transport_high_water(type) / 4,
         .soon = { .fn_ = run_soon, .arg_ = transport },
         .guest = { .closing = loop_closes },
         .made_at = loop->debug ? origin_record() : 0,
@@ -278,6 +286,13 @@ void transport_open(struct asyncio_transport *transport, asyncio_future *done)
     loop_join(transport->loop, &transport->guest);
     transport->joined = true;
     loop_ready(transport->loop, &transport->soon);
+}
+
+void transport_take_place(struct asyncio_transport *transport)
+{
+    loop_join(transport->loop, &transport->guest);
+    transport->joined = true;
+    transport->state = TRANSPORT_OPEN;
 }
 
 /* ---- reports ---- */

@@ -28,8 +28,7 @@
 #include "core/write_queue.h"
 
 enum {
-    TRANSPORT_HIGH_WATER = 64 * 1024,
-    TRANSPORT_LOW_WATER = 16 * 1024,
+    TRANSPORT_HIGH_WATER = 64 * 1024, /* four times the low one */
     TRANSPORT_READ_SIZE = 256 * 1024, /* what one read moves at most, unless to a get_buffer */
 };
 
@@ -42,6 +41,15 @@ struct transport_type {
     bool eof_closes;     /* write_eof is close: there is only that one direction */
     bool closing_drops;  /* what is written while it is CLOSING is dropped */
     bool pauses_at_high; /* the protocol is paused at the high-water mark, not only above */
+    bool never_half;     /* it ends as a whole; a protocol that wants to stay is told so */
+    size_t high_water;   /* the high-water mark; 0: TRANSPORT_HIGH_WATER */
+
+    /* Still NEW, it was closed or aborted, which otherwise only counts once it is OPEN; may discard
+     * it. */
+    void (*given_up)(struct asyncio_transport *transport);
+
+    /* CLOSING has begun; what is unsent still goes out. */
+    void (*closing)(struct asyncio_transport *transport);
 
     /* Data is wanted from now on, or not any more; called in turns. */
     void (*read_start)(struct asyncio_transport *transport);
@@ -115,6 +123,9 @@ void transport_init(struct asyncio_transport *transport, const struct transport_
  * connection_lost after it, also when the transport is closed or its loop ends before. */
 void transport_open(struct asyncio_transport *transport, asyncio_future *done);
 
+/* OPEN at once, in the place of another transport, and with its protocol, which is connected. */
+void transport_take_place(struct asyncio_transport *transport);
+
 /* Ends one that was not opened yet; the future that it was to complete, if any, is forgotten. */
 void transport_discard(struct asyncio_transport *transport);
 
@@ -160,6 +171,11 @@ void transport_in_context(struct asyncio_transport *transport,
                           void (*fn)(struct asyncio_transport *transport, void *arg), void *arg);
 
 /* ---- between the files of transports ---- */
+
+static inline size_t transport_high_water(const struct transport_type *type)
+{
+    return type->high_water > 0 ? type->high_water : TRANSPORT_HIGH_WATER;
+}
 
 /* Starts or stops reading, as the state has it. */
 void transport_update_reading(struct asyncio_transport *transport);

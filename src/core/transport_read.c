@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/transport.h"
+#include "ground/log.h"
 #include "ground/memory.h"
 
 void transport_update_reading(struct asyncio_transport *transport)
@@ -182,6 +183,9 @@ void transport_deliver_eof(struct asyncio_transport *transport, bool may_stay)
     transport->eof = true;
     transport_update_reading(transport);
     transport_in_context(transport, call_eof_received, &result);
+    if (result > 0 && transport->type->never_half)
+        log_write(ASYNCIO_LOG_WARNING, "eof_received wants a %s transport to stay half open",
+                  transport->type->kind);
     if (result < 0)
         transport_protocol_failed(transport, result, "the protocol failed in eof_received");
     else if (result == 0 || !may_stay)

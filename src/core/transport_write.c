@@ -49,7 +49,7 @@ static void pause_if_over(struct asyncio_transport *transport)
 int asyncio_transport_set_write_buffer_limits(asyncio_transport *transport, size_t high, size_t low)
 {
     if (high == SIZE_MAX && low == SIZE_MAX)
-        high = TRANSPORT_HIGH_WATER;
+        high = transport_high_water(transport->type);
     else if (high == SIZE_MAX)
         high = low < SIZE_MAX / 4 ? 4 * low : SIZE_MAX;
     if (low == SIZE_MAX)

@@ -19,8 +19,7 @@ static int read_input(BIO *bio, char *data, size_t size, size_t *count)
     BIO_clear_retry_flags(bio);
     *count = 0;
     if (engine->input_size == 0) {
-        if (!engine->input_ended)
-            BIO_set_retry_read(bio);
+        BIO_set_retry_read(bio);
         return 0;
     }
     if (size > engine->input_size)
@@ -52,7 +51,6 @@ static long control(BIO *bio, int command, long number, void *pointer)
     (void)pointer;
     switch (command) {
     case BIO_CTRL_FLUSH: return 1;
-    case BIO_CTRL_EOF: return engine->input_size == 0 && engine->input_ended;
     case BIO_CTRL_PENDING: return (long)engine->input_size;
     default: return 0;
     }

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <openssl/err.h>
-#include <openssl/sslerr.h>
 
 #include "tls/tls.h"
 
@@ -58,15 +57,6 @@ static void destroy(struct tls_engine *base)
 
 /* ---- results ---- */
 
-/* The queue has the end of the input, which is not a failure of its own. */
-static bool is_unexpected_end(const struct tls_engine *base)
-{
-    unsigned long error = ERR_peek_error();
-
-    return base->input_ended && ERR_GET_LIB(error) == ERR_LIB_SSL &&
-           ERR_GET_REASON(error) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
-}
-
 /* What became of a call that did not succeed. */
 static int outcome(struct openssl_engine *engine, int result)
 {
@@ -74,15 +64,10 @@ static int outcome(struct openssl_engine *engine, int result)
     case SSL_ERROR_WANT_READ:
     case SSL_ERROR_WANT_WRITE: return -EAGAIN;
     case SSL_ERROR_ZERO_RETURN: return 0;
-    case SSL_ERROR_SSL:
-        if (is_unexpected_end(&engine->engine)) {
-            ERR_clear_error();
-            return ASYNCIO_EINCOMPLETE;
-        }
-        return failure_take(&engine->engine.failure);
-    case SSL_ERROR_SYSCALL:
+    case SSL_ERROR_SSL: return failure_take(&engine->engine.failure);
+    case SSL_ERROR_SYSCALL: /* the BIO's */
         ERR_clear_error();
-        return engine->output_error < 0 ? engine->output_error : ASYNCIO_EINCOMPLETE;
+        return engine->output_error < 0 ? engine->output_error : -ENOMEM;
     default:
         ERR_clear_error();
         failure_say(&engine->engine.failure, "a callback of the SSL_CTX wants to be called later");
@@ -125,7 +110,14 @@ static int handshake(struct tls_engine *base)
     if (r == 1)
         return note_alpn(engine);
     r = outcome(engine, r);
-    return r == -EAGAIN ? 0 : r == 0 ? ASYNCIO_EINCOMPLETE : because_of(engine, r);
+    return r == -EAGAIN ? 0 : r == 0 ? ASYNCIO_ETLS : because_of(engine, r);
+}
+
+/* OpenSSL is not told of an end that was not announced, after which it would write nothing. */
+static int unannounced_end(const struct openssl_engine *engine)
+{
+    return (SSL_get_options(engine->ssl) & SSL_OP_IGNORE_UNEXPECTED_EOF) != 0 ? 0
+                                                                              : ASYNCIO_EINCOMPLETE;
 }
 
 static int read_some(struct tls_engine *base, void *data, size_t size)
@@ -134,7 +126,10 @@ static int read_some(struct tls_engine *base, void *data, size_t size)
 
     ERR_clear_error();
     int r = SSL_read(engine->ssl, data, size < INT_MAX ? (int)size : INT_MAX);
-    return r > 0 ? r : because_of(engine, outcome(engine, r));
+    if (r > 0)
+        return r;
+    r = because_of(engine, outcome(engine, r));
+    return r == -EAGAIN && base->input_ended ? unannounced_end(engine) : r;
 }
 
 static int write_some(struct tls_engine *base, const void *data, size_t size)
