@@ -19,15 +19,15 @@
 /* ---- a protocol that records ---- */
 
 struct recorder {
-    asyncio_protocol protocol; /* its type may be set to another before it is used */
-    const char *name;          /* begins each of its words in the trace; "" */
+    asyncio_protocol protocol;    /* its type may be set to another before it is used */
+    const char *name;             /* begins each of its words in the trace; "" */
     asyncio_transport *transport; /* a reference, so that it can be used whatever has come */
     int made, lost, eofs, pauses, resumes, updates;
     int error;  /* of connection_lost */
     int result; /* what data_received, get_buffer and buffer_updated are to return */
     int eof_result;
     size_t room;    /* of its get_buffer; 0: all there is */
-    size_t updated; /* the largest that buffer_updated was told */
+    size_t largest; /* of what came at once */
     size_t size;    /* of what was received, of which `data` has the beginning */
     char data[256];
     char buffer[4096];
@@ -98,6 +98,8 @@ static inline void recorder_keep(struct recorder *recorder, const void *data, si
         memcpy(recorder->data + recorder->size, data,
                size < room - recorder->size ? size : room - recorder->size);
     recorder->size += size;
+    if (size > recorder->largest)
+        recorder->largest = size;
     recorder_call(recorder, recorder->on_data);
 }
 
@@ -127,8 +129,6 @@ static inline int recorder_updated(asyncio_protocol *protocol, size_t size)
 
     trace("%supdated:%zu", recorder->name, size);
     recorder->updates++;
-    if (size > recorder->updated)
-        recorder->updated = size;
     recorder_keep(recorder, recorder->buffer, size);
     return recorder->result;
 }
@@ -182,6 +182,15 @@ struct ends {
 
 typedef int make_ends(int *a, int *b);
 
+/* So that a test need not write much to fill them. */
+static inline void make_small(int fd)
+{
+    int size = 16 * 1024;
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+}
+
 static inline int unix_sockets(int *a, int *b)
 {
     int fds[2];
@@ -190,6 +199,8 @@ static inline int unix_sockets(int *a, int *b)
         return -errno;
     *a = fds[0];
     *b = fds[1];
+    make_small(*a);
+    make_small(*b);
     return 0;
 }
 
@@ -203,6 +214,7 @@ static inline int connect_sockets(int *a, int *b, int listener)
     int fd = sys_socket(AF_INET, SOCK_STREAM, 0);
     if (fd < 0)
         return fd;
+    make_small(fd);
     r = sys_connect(fd, &address);
     /* The connection is there when its other end is. */
     *b = r == 0 || r == -EINPROGRESS ? sys_accept(listener, NULL) : r;
@@ -219,6 +231,7 @@ static inline int tcp_sockets(int *a, int *b)
     asyncio_address address;
     int listener = sys_socket(AF_INET, SOCK_STREAM, 0), r = listener;
 
+    make_small(listener); /* and what it accepts */
     if (r >= 0)
         r = asyncio_address_init(&address, "127.0.0.1", 0);
     if (r >= 0)
@@ -320,14 +333,21 @@ static inline void run_ends(make_ends *make, connect_fd *connect,
 
 /* ---- the other end ---- */
 
-static inline void peer_sends(struct ends *ends, const char *text)
+/* Writes what it can; how much, or a negated errno. */
+static inline int peer_writes(struct ends *ends, const void *data, size_t size)
 {
-    size_t size = strlen(text);
-
     /* It may be no socket, and nobody may read any more. */
     void (*before)(int) = signal(SIGPIPE, SIG_IGN);
-    CHECK_INT(write(ends->peer, text, size), size);
+    ssize_t n = write(ends->peer, data, size);
+    int r = n < 0 ? -errno : (int)n;
+
     signal(SIGPIPE, before);
+    return r;
+}
+
+static inline void peer_sends(struct ends *ends, const char *text)
+{
+    CHECK_INT(peer_writes(ends, text, strlen(text)), strlen(text));
 }
 
 static inline void peer_closes(struct ends *ends)
@@ -361,6 +381,16 @@ static inline bool peer_drains(struct ends *ends, size_t wanted)
             return false;
     }
     return got >= wanted;
+}
+
+/* More than any socket or pipe here takes at once. */
+enum { MUCH = 256 * 1000 };
+
+static inline void write_much(asyncio_transport *transport)
+{
+    static const char zeros[MUCH];
+
+    CHECK_INT(asyncio_transport_write(transport, zeros, sizeof zeros), 0);
 }
 
 #endif
