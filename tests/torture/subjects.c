@@ -62,11 +62,11 @@ TEST(program_06_queue)
     run_on("sim", program_06_queue_main);
 }
 
-/* ---- the echo server: real sockets, one client, then SIGINT --------------------------------- */
+/* ---- the servers: real sockets, one client, then SIGINT ------------------------------------- */
 
 enum { ECHO_PORT = 8888, CONNECT_TRIES = 200 };
 
-program_main program_04_echo_main;
+program_main program_04_echo_main, program_09_protocol_main, program_14_chat_main;
 
 static int connect_to_echo(void)
 {
@@ -92,7 +92,7 @@ __attribute__((noreturn)) static void be_client(void)
     if (fd >= 0) {
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ .tv_usec = 200000 },
                    sizeof(struct timeval));
-        if (send(fd, "hello", 5, MSG_NOSIGNAL) == 5)
+        if (send(fd, "hello\n", 6, MSG_NOSIGNAL) == 6)
             asyncio_ignore((int)recv(fd, data, sizeof data, MSG_WAITALL));
         close(fd);
     }
@@ -100,7 +100,7 @@ __attribute__((noreturn)) static void be_client(void)
     _exit(0);
 }
 
-TEST(program_04_echo)
+static void serve_one_client(program_main *program)
 {
     int lock = open("/tmp/libasyncio-tests-8888.lock", O_CREAT | O_RDWR | O_CLOEXEC, 0666);
 
@@ -110,8 +110,23 @@ TEST(program_04_echo)
     pid_t client = fork();
     if (client == 0)
         be_client();
-    run_on("epoll", program_04_echo_main);
+    run_on("epoll", program);
     kill(client, SIGKILL);
     waitpid(client, NULL, 0);
     close(lock);
+}
+
+TEST(program_04_echo)
+{
+    serve_one_client(program_04_echo_main);
+}
+
+TEST(program_09_protocol)
+{
+    serve_one_client(program_09_protocol_main);
+}
+
+TEST(program_14_chat)
+{
+    serve_one_client(program_14_chat_main);
 }
