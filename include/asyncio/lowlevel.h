@@ -260,6 +260,13 @@ int asyncio_transport_get_pipe(const asyncio_transport *transport, asyncio_file 
  * closed if that fails, but for -EINVAL, which leaves them alone.
  */
 
+void asyncio_loop_create_connection(asyncio_loop *loop, asyncio_future *done,
+                                    asyncio_protocol *protocol, const char *host, unsigned port,
+                                    const asyncio_connection_options *options);
+void asyncio_loop_create_unix_connection(asyncio_loop *loop, asyncio_future *done,
+                                         asyncio_protocol *protocol, const char *path,
+                                         const asyncio_connection_options *options);
+
 /* A socket that was accepted elsewhere.  -EINVAL: no stream socket. */
 void asyncio_loop_connect_accepted_socket(asyncio_loop *loop, asyncio_future *done,
                                           asyncio_protocol *protocol, asyncio_socket socket,
@@ -278,8 +285,6 @@ typedef asyncio_protocol *asyncio_protocol_factory(void *arg);
 void asyncio_loop_create_server(asyncio_loop *loop, asyncio_future *done, asyncio_server **server,
                                 asyncio_protocol_factory *factory, void *arg,
                                 const asyncio_server_options *options);
-
-/* ---- names ---------------------------------------------------------------------------------- */
 
 /* asyncio_getaddrinfo without a task; its result is that of `done`. */
 void asyncio_loop_getaddrinfo(asyncio_loop *loop, asyncio_future *done, asyncio_address *addresses,

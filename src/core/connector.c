@@ -170,7 +170,7 @@ static int start_with(struct connector *connector, int fd, bool is_unix)
 
     if (r >= 0)
         r = r == SOCK_STREAM ? sys_getpeername(fd, peer) : -EINVAL;
-    if (r == 0 && is_unix && address_family(peer) != AF_UNIX)
+    if (r == -ENOTSOCK || (r == 0 && is_unix && address_family(peer) != AF_UNIX))
         r = -EINVAL;
     if (r == 0)
         r = sys_set_nonblocking(fd);

@@ -192,6 +192,11 @@ int socket_transport_new(struct asyncio_transport **transport, struct asyncio_lo
                          asyncio_protocol *protocol, asyncio_socket socket,
                          const asyncio_address *peer);
 
+/* The same for one that the loop owns already, and that has its options. */
+int socket_transport_over(struct asyncio_transport **transport, struct asyncio_loop *loop,
+                          asyncio_protocol *protocol, asyncio_socket socket,
+                          const asyncio_address *peer);
+
 int read_pipe_transport_new(struct asyncio_transport **transport, struct asyncio_loop *loop,
                             asyncio_protocol *protocol, asyncio_file pipe);
 int write_pipe_transport_new(struct asyncio_transport **transport, struct asyncio_loop *loop,

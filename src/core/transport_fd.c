@@ -150,18 +150,13 @@ void fd_transport_close(struct asyncio_transport *transport)
     fd_transport->fd = -1;
 }
 
-int fd_transport_new(struct fd_transport **made, const struct transport_type *type,
-                     struct asyncio_loop *loop, asyncio_protocol *protocol, int fd)
+int fd_transport_over(struct fd_transport **made, const struct transport_type *type,
+                      struct asyncio_loop *loop, asyncio_protocol *protocol, int fd)
 {
     struct fd_transport *transport = memory_get(sizeof *transport);
 
     if (transport == NULL)
         return -ENOMEM;
-    int r = loop_own_fd(loop, fd);
-    if (r < 0) {
-        memory_free(transport);
-        return r;
-    }
     transport_init(&transport->base, type, loop, protocol);
     transport->fd = fd;
     transport->receive = OP_RECV;
@@ -170,6 +165,24 @@ int fd_transport_new(struct fd_transport **made, const struct transport_type *ty
     transport->half_open = transport->terminal = transport->shared = false;
     transport->waiting = transport->flushing = false;
     transport->peer.size = 0;
+    *made = transport;
+    return 0;
+}
+
+int fd_transport_new(struct fd_transport **made, const struct transport_type *type,
+                     struct asyncio_loop *loop, asyncio_protocol *protocol, int fd)
+{
+    struct fd_transport *transport;
+    int r = fd_transport_over(&transport, type, loop, protocol, fd);
+
+    if (r < 0)
+        return r;
+    r = loop_own_fd(loop, fd);
+    if (r < 0) {
+        transport->fd = -1;
+        transport_discard(&transport->base);
+        return r;
+    }
     *made = transport;
     return 0;
 }

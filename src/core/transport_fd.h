@@ -31,6 +31,10 @@ static inline struct fd_transport *fd_transport_of(const struct asyncio_transpor
 int fd_transport_new(struct fd_transport **made, const struct transport_type *type,
                      struct asyncio_loop *loop, asyncio_protocol *protocol, int fd);
 
+/* The same for one that the loop owns already. */
+int fd_transport_over(struct fd_transport **made, const struct transport_type *type,
+                      struct asyncio_loop *loop, asyncio_protocol *protocol, int fd);
+
 /* Members of the type. */
 void fd_transport_read_start(struct asyncio_transport *transport);
 int fd_transport_send(struct asyncio_transport *transport, const asyncio_bytes *parts,

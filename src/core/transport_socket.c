@@ -80,6 +80,21 @@ int socket_transport_new(struct asyncio_transport **transport, struct asyncio_lo
     return 0;
 }
 
+int socket_transport_over(struct asyncio_transport **transport, struct asyncio_loop *loop,
+                          asyncio_protocol *protocol, asyncio_socket socket,
+                          const asyncio_address *peer)
+{
+    struct fd_transport *made;
+    int r = fd_transport_over(&made, &socket_type, loop, protocol, socket);
+
+    if (r < 0)
+        return r;
+    made->half_open = true;
+    made->peer = *peer;
+    *transport = &made->base;
+    return 0;
+}
+
 /* ---- a socket that was accepted elsewhere ---- */
 
 static int take_socket(struct asyncio_transport **transport, struct asyncio_loop *loop,

@@ -1,0 +1,114 @@
+/* connection.c - connections of protocols: a transport over what a connector has connected.
+ *
+ * The transport, and what its protocol does, has the context of who asked for the connection.
+ */
+#include "core/connector.h"
+
+#include "core/transport.h"
+#include "ground/memory.h"
+#include "ground/sys.h"
+
+struct opening {
+    asyncio_future *done;
+    struct asyncio_loop *loop;
+    asyncio_protocol *protocol;
+    struct context_node *context;
+    struct connector *connector;
+};
+
+static void end(struct opening *opening)
+{
+    connector_free(opening->connector);
+    context_node_unref(opening->context);
+    memory_free(opening);
+}
+
+static bool cancel(asyncio_future *done, const char *reason)
+{
+    end(done->owner_);
+    future_finish(done, -ECANCELED, reason);
+    return true;
+}
+
+static int make_transport(struct asyncio_transport **transport, struct opening *opening, int fd)
+{
+    struct context_slot slot, *outer = context_enter(&slot, context_node_ref(opening->context));
+    int r = socket_transport_over(transport, opening->loop, opening->protocol, fd,
+                                  connector_peer(opening->connector));
+
+    context_leave(&slot, outer);
+    if (r < 0)
+        loop_close_fd(opening->loop, fd);
+    return r;
+}
+
+static void ended(void *owner, int result)
+{
+    struct opening *opening = owner;
+    asyncio_future *done = opening->done;
+    struct asyncio_transport *transport;
+    int r = result < 0 ? result : make_transport(&transport, opening, result);
+
+    end(opening);
+    if (r < 0)
+        future_finish(done, r, NULL);
+    else
+        transport_open(transport, done);
+}
+
+/* -EINPROGRESS, or a socket: the rest is ended()'s. */
+static int begin(asyncio_future *done, struct asyncio_loop *loop, asyncio_protocol *protocol,
+                 const struct connect_target *target, const asyncio_connection_options *options)
+{
+    struct opening *opening = memory_zeroed(sizeof *opening);
+
+    if (opening == NULL)
+        return -ENOMEM;
+    *opening = (struct opening){
+        .done = done, .loop = loop, .protocol = protocol, .context = context_capture()
+    };
+    done->owner_ = opening;
+    int r = connector_start(&opening->connector, loop, target, options, ended, opening);
+    if (r < 0 && r != -EINPROGRESS)
+        end(opening);
+    else if (r >= 0)
+        ended(opening, r);
+    return r;
+}
+
+static void connect_to(struct asyncio_loop *loop, asyncio_future *done, asyncio_protocol *protocol,
+                       const struct connect_target *target,
+                       const asyncio_connection_options *options)
+{
+    static const asyncio_connection_options defaults = { 0 };
+    int r = loop_check(loop);
+
+    if (options == NULL)
+        options = &defaults;
+    future_begin(done, loop, cancel, NULL);
+    if (r == 0)
+        r = connector_check(target, options);
+    if (r == 0)
+        r = begin(done, loop, protocol, target, options);
+    if (r >= 0 || r == -EINPROGRESS)
+        return;
+    if (options->socket != NULL && r != -EINVAL)
+        sys_close(*options->socket); /* it was taken over */
+    future_finish(done, r, NULL);
+}
+
+void asyncio_loop_create_connection(asyncio_loop *loop, asyncio_future *done,
+                                    asyncio_protocol *protocol, const char *host, unsigned port,
+                                    const asyncio_connection_options *options)
+{
+    connect_to(loop, done, protocol, &(struct connect_target){ .host = host, .port = port },
+               options);
+}
+
+void asyncio_loop_create_unix_connection(asyncio_loop *loop, asyncio_future *done,
+                                         asyncio_protocol *protocol, const char *path,
+                                         const asyncio_connection_options *options)
+{
+    connect_to(loop, done, protocol, &(struct connect_target){ .by_path = true, .path = path },
+               options);
+}
