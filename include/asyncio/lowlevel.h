@@ -254,6 +254,15 @@ int asyncio_transport_get_sockname(const asyncio_transport *transport, asyncio_a
 int asyncio_transport_get_socket(const asyncio_transport *transport, asyncio_socket *socket);
 int asyncio_transport_get_pipe(const asyncio_transport *transport, asyncio_file *pipe);
 
+/* Subprocesses: the transports of the pipes, 0 to write to, 1 and 2 to read from, NULL: none.
+ * Closing the transport kills the child and drops what is unsent.  -ESRCH: it has ended. */
+asyncio_transport *asyncio_transport_get_pipe_transport(const asyncio_transport *transport, int fd);
+int asyncio_transport_get_pid(const asyncio_transport *transport);
+int asyncio_transport_get_returncode(const asyncio_transport *transport); /* ASYNCIO_RUNNING */
+int asyncio_transport_send_signal(asyncio_transport *transport, int signum);
+int asyncio_transport_terminate(asyncio_transport *transport);
+int asyncio_transport_kill(asyncio_transport *transport);
+
 /* ---- making transports: each completes `done` after connection_made --------------------------
  *
  * The protocol stays the caller's if that fails.  Sockets and files given are taken over, and
@@ -277,6 +286,15 @@ void asyncio_loop_connect_read_pipe(asyncio_loop *loop, asyncio_future *done,
                                     asyncio_protocol *protocol, asyncio_file pipe);
 void asyncio_loop_connect_write_pipe(asyncio_loop *loop, asyncio_future *done,
                                      asyncio_protocol *protocol, asyncio_file pipe);
+
+/* `in`, `out` and `err` are pipes unless said otherwise (ASYNCIO_INHERIT counts as ASYNCIO_PIPE;
+ * give a file to inherit).  What fails leaves no child. */
+void asyncio_loop_subprocess_exec(asyncio_loop *loop, asyncio_future *done,
+                                  asyncio_protocol *protocol, const char *const *argv,
+                                  const asyncio_process_options *options);
+void asyncio_loop_subprocess_shell(asyncio_loop *loop, asyncio_future *done,
+                                   asyncio_protocol *protocol, const char *command,
+                                   const asyncio_process_options *options);
 
 /* Gives the protocol for one accepted connection; NULL: it is closed. */
 typedef asyncio_protocol *asyncio_protocol_factory(void *arg);

@@ -20,7 +20,7 @@ enum { UNKNOWN_CODE = 255, PATIENCE_NS = NS_PER_S / 10 };
 
 enum watcher_state { WATCHING, ENDED, ORPHANED };
 
-struct child_beginer {
+struct child_watcher {
     atomic_int state, references;
     long pid;
     int pidfd;                 /* an orphan's */
@@ -43,7 +43,7 @@ static void leave_loop(struct child *child)
     loop_release(child->loop);
 }
 
-static void watcher_release(struct child_beginer *watcher)
+static void watcher_release(struct child_watcher *watcher)
 {
     if (atomic_fetch_sub(&watcher->references, 1) != 1)
         return;
@@ -93,7 +93,7 @@ static void tell(struct child *child)
 
 static int arrived(void *arg)
 {
-    struct child_beginer *watcher = arg;
+    struct child_watcher *watcher = arg;
     struct child *child = watcher->child;
     bool closed = watcher->loop->closed;
 
@@ -106,7 +106,7 @@ static int arrived(void *arg)
 
 static void *wait_for_end(void *arg)
 {
-    struct child_beginer *watcher = arg;
+    struct child_watcher *watcher = arg;
     int watching = WATCHING, code;
 
     sys_child_wait(watcher->pid, watcher->pidfd);
@@ -124,7 +124,7 @@ static void *wait_for_end(void *arg)
 }
 
 /* The thread counts as idle: it waits for what a loop holds on for, or for nothing of interest. */
-static int start_watcher(struct child_beginer *watcher)
+static int start_watcher(struct child_watcher *watcher)
 {
     pthread_t thread;
 
@@ -137,9 +137,9 @@ static int start_watcher(struct child_beginer *watcher)
     return r;
 }
 
-static struct child_beginer *make_watcher(const struct child *child, enum watcher_state state)
+static struct child_watcher *make_watcher(const struct child *child, enum watcher_state state)
 {
-    struct child_beginer *watcher = memory_zeroed(sizeof *watcher);
+    struct child_watcher *watcher = memory_zeroed(sizeof *watcher);
 
     if (watcher == NULL)
         return NULL;
@@ -152,7 +152,7 @@ static struct child_beginer *make_watcher(const struct child *child, enum watche
 
 static int watch_by_thread(struct child *child)
 {
-    struct child_beginer *watcher = make_watcher(child, WATCHING);
+    struct child_watcher *watcher = make_watcher(child, WATCHING);
 
     if (watcher == NULL)
         return -ENOMEM;
@@ -171,26 +171,20 @@ static int watch_by_thread(struct child *child)
 
 /* ---- burying: reaping what nobody waits for ---- */
 
-static void reap_blocking(struct child *child)
+/* A thread for it, which takes over the pidfd.  -ENOMEM, -EAGAIN. */
+static int hand_to_thread(struct child *child)
 {
-    while (!reap(child))
-        sys_child_wait(child->pid, child->pidfd);
-}
-
-/* A thread for it, which takes over the pidfd. */
-static bool hand_to_thread(struct child *child)
-{
-    struct child_beginer *watcher = make_watcher(child, ORPHANED);
+    struct child_watcher *watcher = make_watcher(child, ORPHANED);
 
     if (watcher == NULL)
-        return false;
+        return -ENOMEM;
     watcher->pidfd = child->pidfd;
-    if (start_watcher(watcher) < 0) {
+    int r = start_watcher(watcher);
+    if (r < 0)
         memory_free(watcher);
-        return false;
-    }
-    child->pidfd = -1;
-    return true;
+    else
+        child->pidfd = -1;
+    return r;
 }
 
 /* The watcher's thread will see to it, unless it has done its part already. */
@@ -204,17 +198,38 @@ static bool hand_to_watcher(struct child *child)
     return taken;
 }
 
-/* Without a loop; it is freed.  One that was killed may take a moment: most are seen to end here.
- */
+/* Nothing can tell of its end: that is brought about, here and now. */
+static void end_unwatched(struct child *child)
+{
+    (void)sys_child_signal(child->pid, child->pidfd, SIGKILL); /* or it waits for the end it has */
+    while (!reap(child))
+        sys_child_wait(child->pid, child->pidfd);
+}
+
+static void say_killed(const struct child *child, int error)
+{
+    log_write(ASYNCIO_LOG_ERROR, "child process %ld was killed: it could not be watched: %s",
+              child->pid, asyncio_strerror(error));
+}
+
+/* Without a loop, and frees it.  One that was killed may take a moment: most end in here. */
 static void bury(struct child *child)
 {
     struct pollfd ended = { .fd = child->pidfd, .events = POLLIN };
+    int r = 0;
 
-    if (!hand_to_watcher(child)) {
-        if (child->killed && child->pidfd >= 0)
-            (void)sys_poll(&ended, 1, PATIENCE_NS); /* if it fails, the rest takes longer */
-        if (!reap(child) && !hand_to_thread(child) && child->killed)
-            reap_blocking(child);
+    if (hand_to_watcher(child)) {
+        destroy(child);
+        return;
+    }
+    if (child->killed && child->pidfd >= 0)
+        (void)sys_poll(&ended, 1, PATIENCE_NS); /* if it fails, the rest takes longer */
+    if (!reap(child))
+        r = hand_to_thread(child);
+    if (r < 0) {
+        if (!child->killed)
+            say_killed(child, r);
+        end_unwatched(child);
     }
     destroy(child);
 }
@@ -238,13 +253,6 @@ static void closing(struct loop_guest *guest)
         destroy(child);
 }
 
-/* Nothing can tell of its end: that is brought about, here and now. */
-static void end_unwatched(struct child *child)
-{
-    (void)sys_child_signal(child->pid, child->pidfd, SIGKILL); /* or it waits for the end it has */
-    reap_blocking(child);
-}
-
 static void watch(struct child *child);
 
 static void pidfd_ready(asyncio_op *op, int result)
@@ -256,8 +264,7 @@ static void pidfd_ready(asyncio_op *op, int result)
     if (result < 0 && watch_by_thread(child) == 0)
         return;
     if (result < 0) {
-        log_write(ASYNCIO_LOG_ERROR, "child process %ld was killed: it could not be watched: %s",
-                  child->pid, asyncio_strerror(result));
+        say_killed(child, result);
         end_unwatched(child);
     } else if (!reap(child)) {
         watch(child);

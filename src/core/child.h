@@ -13,7 +13,9 @@
  *
  * The loop is closed while it runs (SUB-21): it is not killed, and a warning says that its end will
  * not be noticed.  Left before or after that, it is reaped all the same: what was killed is waited
- * for a moment; whatever lasts longer gets a thread that does nothing else.
+ * for a moment; whatever lasts longer gets a thread that does nothing else.  Where there is no
+ * means left to see a child's end, neither a pidfd nor a thread, it is killed, with an error in the
+ * log.
  *
  * A fork's child has a copy of this, and no children: there nothing here kills or waits.
  */
@@ -25,7 +27,7 @@
 
 enum child_fate { CHILD_KILLED, CHILD_LET_LIVE };
 
-struct child_beginer;
+struct child_watcher;
 
 struct child {
     struct asyncio_loop *loop; /* NULL: it was closed */
@@ -38,7 +40,7 @@ struct child {
     long process; /* whose child it is */
     bool left, killed;
     asyncio_op ended;
-    struct child_beginer *watcher; /* or NULL */
+    struct child_watcher *watcher; /* or NULL */
     struct loop_guest guest;
 };
 
