@@ -39,8 +39,8 @@ static void exchange(struct tls_ends *tls)
     WAIT_FOR(tls->ends.loop, (n = peer_decrypts(tls, data, sizeof data)) != -EAGAIN);
     CHECK_INT(n, 5);
     CHECK_STR(data, "hello");
-    peer_writes(tls, "good ");
-    peer_writes(tls, "bye");
+    peer_says(tls, "good ");
+    peer_says(tls, "bye");
     WAIT_FOR(tls->ends.loop, tls->ends.recorder.size == 8);
     CHECK_STR(tls->ends.recorder.data, "good bye");
 }
@@ -260,7 +260,7 @@ TLS_TEST(TLS_09_peer_closes, NULL)
 /* TLS-10: in one segment, data and the end. */
 TLS_TEST(TLS_10_data_before_the_end, NULL)
 {
-    peer_writes(tls, "last words");
+    peer_says(tls, "last words");
     peer_shuts(tls);
     WAIT_FOR(tls->ends.loop, tls->ends.recorder.lost > 0);
     CHECK_TRACE("made data:10 eof lost");
@@ -307,7 +307,7 @@ TLS_TEST(TLS_16_writes_after_close, NULL)
 /* TLS-18: what was decrypted comes first; then it is over, without the peer's end. */
 TLS_TEST(TLS_18_truncation, NULL)
 {
-    peer_writes(tls, "half a sen");
+    peer_says(tls, "half a sen");
     peer_closes(&tls->ends);
     WAIT_FOR(tls->ends.loop, tls->ends.recorder.lost > 0);
     CHECK_TRACE("made data:10 lost");
@@ -319,7 +319,7 @@ TLS_TEST(TLS_18_truncation, NULL)
 TLS_TEST(TLS_18_truncation_while_paused, NULL)
 {
     asyncio_transport_pause_reading(tls->made.transport);
-    peer_writes(tls, "half a sen");
+    peer_says(tls, "half a sen");
     peer_closes(&tls->ends);
     turns(tls->ends.loop);
     CHECK_TRACE("made");
@@ -374,7 +374,7 @@ TLS_TEST(protocol_fails, failing)
 {
     struct reports *reports = reported(tls->ends.loop);
 
-    peer_writes(tls, "x");
+    peer_says(tls, "x");
     WAIT_FOR(tls->ends.loop, tls->ends.recorder.lost > 0);
     CHECK_TRACE("made data:1 lost:EIO");
     CHECK_INT(reports->count, 1);
@@ -402,8 +402,8 @@ static void aborting(struct tls_ends *tls)
 
 TLS_TEST(protocol_closes_in_data, closing)
 {
-    peer_writes(tls, "x");
-    peer_writes(tls, "y");
+    peer_says(tls, "x");
+    peer_says(tls, "y");
     WAIT_FOR(tls->ends.loop, peer_hears_end(tls));
     peer_shuts(tls);
     WAIT_FOR(tls->ends.loop, tls->ends.recorder.lost > 0);
@@ -412,8 +412,8 @@ TLS_TEST(protocol_closes_in_data, closing)
 
 TLS_TEST(protocol_aborts_in_data, aborting)
 {
-    peer_writes(tls, "x");
-    peer_writes(tls, "y");
+    peer_says(tls, "x");
+    peer_says(tls, "y");
     WAIT_FOR(tls->ends.loop, tls->ends.recorder.lost > 0);
     CHECK_TRACE("made data:1 lost");
 }

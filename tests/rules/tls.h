@@ -157,7 +157,7 @@ static inline void run_tls_case(const struct tls_case *one)
 
 /* ---- the peer, by hand ---- */
 
-static inline void peer_writes(struct tls_ends *tls, const char *text)
+static inline void peer_says(struct tls_ends *tls, const char *text)
 {
     ERR_clear_error();
     CHECK_INT(SSL_write(tls->ssl, text, (int)strlen(text)), (int)strlen(text));
