@@ -58,7 +58,7 @@ TLS_TEST(server_exchanges_data, as_server)
 TLS_TEST(buffered_protocol_gets_data, buffered)
 {
     exchange(tls);
-    CHECK_INT(tls->ends.recorder.updated, 3);
+    CHECK(tls->ends.recorder.updates >= 3);
 }
 
 /* Small parts go out as one record, and large ones as full records. */
