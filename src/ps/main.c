@@ -58,10 +58,7 @@ static int look(const struct command *command)
     r = tasks_read(&tasks, &target);
     if (r == 0) {
         stacks_read(&tasks, &target);
-        if (command->tree)
-            r = show_tree(&tasks);
-        else
-            show_table(&tasks);
+        r = command->tree ? show_tree(&tasks) : show_table(&tasks);
         tasks_free(&tasks);
     }
     target_close(&target);

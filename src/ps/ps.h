@@ -6,7 +6,7 @@
  * up with -EAGAIN, to be tried again (--retries).
  *
  *     target.c   the process: its memory, its modules, its table
- *     tasks.c    its tasks, and who awaits whom
+ *     tasks.c    its tasks; awaiters.c: who awaits whom
  *     stacks.c   where they stand, by elfutils
  *     show.c     the table and the tree
  */
@@ -42,14 +42,20 @@ struct ps_task {
     char what[NAME_SIZE]; /* it waits for; "": nothing */
     uint64_t object;      /* that it waits for */
     bool started, cancelling;
-    int awaiter; /* the first task that awaits it, as an index; -1: none */
     size_t frame_count;
     struct ps_frame *frames; /* innermost first */
+};
+
+/* Places in the list. */
+struct ps_edge {
+    size_t awaited, awaiter;
 };
 
 struct ps_tasks {
     struct ps_task *list;
     size_t count;
+    struct ps_edge *edges; /* in the order of the awaited */
+    size_t edge_count;
 };
 
 /* Results: 0, a negated errno; -EAGAIN: what was read makes no sense.  -ENOENT: the process has no
@@ -57,15 +63,28 @@ struct ps_tasks {
 int target_open(struct target *target, pid_t pid);
 void target_close(struct target *target);
 int target_read(const struct target *target, uint64_t address, void *data, size_t size);
-int target_read_word(const struct target *target, uint64_t address, uint64_t *word);
+
+/* Reads on until something fails; zeros from then on. */
+struct reader {
+    const struct target *target;
+    int r; /* the first failure */
+};
+
+uint64_t word_at(struct reader *reader, uint64_t address);
+void bytes_at(struct reader *reader, uint64_t address, void *data, size_t size);
+void text_at(struct reader *reader, uint64_t address, char *text, size_t size); /* cut off */
 
 int tasks_read(struct ps_tasks *tasks, const struct target *target);
 void tasks_free(struct ps_tasks *tasks);
 
+/* Finds the awaiters of all tasks. */
+int awaiters_read(struct ps_tasks *tasks, const struct target *target);
+
 /* Stacks are best effort: a task whose stack cannot be followed has none. */
 void stacks_read(struct ps_tasks *tasks, struct target *target);
 
-void show_table(const struct ps_tasks *tasks);
+/* -ENOMEM. */
+int show_table(const struct ps_tasks *tasks);
 int show_tree(const struct ps_tasks *tasks); /* -ELOOP: tasks await each other, which it prints */
 
 #endif

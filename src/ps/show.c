@@ -1,14 +1,73 @@
 /* show.c - the table of tasks, and the tree of who awaits whom.
  *
- * The table has a line for each task, as `python -m asyncio ps` has; the tree begins with the tasks
- * that nobody awaits, and each task has below it those that it awaits, as `pstree`.
+ * The table has a line for each task and each that awaits it, as `python -m asyncio ps` has.  The
+ * tree begins with the tasks that nobody awaits, and each has below it those that it awaits, as
+ * `pstree`; one that several await is below each of them.
  */
-#include "ps/ps.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "ps/ps.h"
+
+enum { DEPTH_MAX = 1000 };
+
+/* The edges in either order: where those of each task begin. */
+struct graph {
+    const struct ps_tasks *tasks;
+    struct ps_edge *by_awaiter;
+    size_t *awaiters; /* of task i, in tasks->edges: from [i] to [i + 1] */
+    size_t *awaited;  /* by task i, in by_awaiter */
+};
+
+static int compare_awaiters(const void *a, const void *b)
+{
+    const struct ps_edge *one = a, *other = b;
+
+    if (one->awaiter != other->awaiter)
+        return one->awaiter < other->awaiter ? -1 : 1;
+    return one->awaited < other->awaited ? -1 : one->awaited > other->awaited;
+}
+
+/* From the counts in [i + 1] to where each begins. */
+static void sum_up(size_t *begins, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        begins[i + 1] += begins[i];
+}
+
+static void graph_free(struct graph *graph)
+{
+    free(graph->by_awaiter);
+    free(graph->awaiters);
+    free(graph->awaited);
+}
+
+static int graph_make(struct graph *graph, const struct ps_tasks *tasks)
+{
+    size_t n = tasks->edge_count;
+
+    *graph = (struct graph){ .tasks = tasks,
+                             .by_awaiter = calloc(n + 1, sizeof *graph->by_awaiter),
+                             .awaiters = calloc(tasks->count + 1, sizeof *graph->awaiters),
+                             .awaited = calloc(tasks->count + 1, sizeof *graph->awaited) };
+    if (graph->by_awaiter == NULL || graph->awaiters == NULL || graph->awaited == NULL) {
+        graph_free(graph);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < n; i++) {
+        graph->by_awaiter[i] = tasks->edges[i];
+        graph->awaiters[tasks->edges[i].awaited + 1]++;
+        graph->awaited[tasks->edges[i].awaiter + 1]++;
+    }
+    qsort(graph->by_awaiter, n, sizeof *graph->by_awaiter, compare_awaiters);
+    sum_up(graph->awaiters, tasks->count);
+    sum_up(graph->awaited, tasks->count);
+    return 0;
+}
+
+/* ---- one task ---- */
 
 static void print_place(const struct ps_frame *frame)
 {
@@ -39,64 +98,122 @@ static void print_stack(const struct ps_task *task)
         print_state(task);
 }
 
-static void print_chain(const struct ps_tasks *tasks, const struct ps_task *task)
+/* Who awaits it, who awaits that one, and so on; of several the first. */
+static void print_chain(const struct graph *graph, size_t place)
 {
-    size_t steps = 0;
+    const struct ps_tasks *tasks = graph->tasks;
 
-    for (int i = task->awaiter; i >= 0 && steps < tasks->count; i = tasks->list[i].awaiter, steps++)
-        printf("%s%s", steps > 0 ? " <- " : "", tasks->list[i].name);
+    for (size_t steps = 0; steps < tasks->count; steps++) {
+        printf("%s%s", steps > 0 ? " <- " : "", tasks->list[place].name);
+        if (graph->awaiters[place] == graph->awaiters[place + 1])
+            return;
+        place = tasks->edges[graph->awaiters[place]].awaiter;
+    }
 }
 
-void show_table(const struct ps_tasks *tasks)
+static void print_line(const struct graph *graph, size_t place, const struct ps_edge *edge)
 {
-    printf("%-8s %-16s %-20s %-60s %-30s %-20s %s\n", "tid", "task id", "task name",
-           "coroutine stack", "awaiter chain", "awaiter name", "awaiter id");
-    for (size_t i = 0; i < tasks->count; i++) {
-        const struct ps_task *task = &tasks->list[i];
-        const struct ps_task *awaiter = task->awaiter >= 0 ? &tasks->list[task->awaiter] : NULL;
+    const struct ps_task *task = &graph->tasks->list[place];
 
-        printf("%-8d %#-16llx %-20s ", task->thread, (unsigned long long)task->address, task->name);
-        print_stack(task);
-        printf(" | ");
-        print_chain(tasks, task);
-        printf(" | %s | %#llx\n", awaiter != NULL ? awaiter->name : "",
-               (unsigned long long)(awaiter != NULL ? awaiter->address : 0));
+    printf("%-8d %#-16llx %-20s ", task->thread, (unsigned long long)task->address, task->name);
+    print_stack(task);
+    printf(" | ");
+    if (edge != NULL)
+        print_chain(graph, edge->awaiter);
+    const struct ps_task *awaiter = edge != NULL ? &graph->tasks->list[edge->awaiter] : NULL;
+    printf(" | %s | %#llx\n", awaiter != NULL ? awaiter->name : "",
+           (unsigned long long)(awaiter != NULL ? awaiter->address : 0));
+}
+
+int show_table(const struct ps_tasks *tasks)
+{
+    struct graph graph;
+    int r = graph_make(&graph, tasks);
+
+    if (r < 0)
+        return r;
+    printf("%-8s %-16s %-20s coroutine stack | awaiter chain | awaiter name | awaiter id\n", "tid",
+           "task id", "task name");
+    for (size_t i = 0; i < tasks->count; i++) {
+        if (graph.awaiters[i] == graph.awaiters[i + 1])
+            print_line(&graph, i, NULL);
+        for (size_t e = graph.awaiters[i]; e < graph.awaiters[i + 1]; e++)
+            print_line(&graph, i, &tasks->edges[e]);
     }
+    graph_free(&graph);
+    return 0;
 }
 
 /* ---- the tree ---- */
 
-/* A task that is reached from itself; -1: there is none. */
-static int find_cycle(const struct ps_tasks *tasks)
+/* Takes away, again and again, the tasks that none of those left awaits: left[] says who stays. */
+static size_t leave_cycles(const struct graph *graph, bool *left, size_t *open)
 {
-    for (size_t i = 0; i < tasks->count; i++) {
-        size_t steps = 0;
-        int at = tasks->list[i].awaiter;
+    size_t count = graph->tasks->count, todo = 0;
 
-        while (at >= 0 && at != (int)i && steps++ < tasks->count)
-            at = tasks->list[at].awaiter;
-        if (at == (int)i)
-            return at;
+    /* open[] is a list of the tasks to be taken away, from the front, and behind it the counts. */
+    size_t *awaiters_left = open + count;
+    for (size_t i = 0; i < count; i++) {
+        left[i] = true;
+        awaiters_left[i] = graph->awaiters[i + 1] - graph->awaiters[i];
+        if (awaiters_left[i] == 0)
+            open[todo++] = i;
     }
-    return -1;
+    for (size_t taken = 0; taken < todo; taken++) {
+        left[open[taken]] = false;
+        for (size_t e = graph->awaited[open[taken]]; e < graph->awaited[open[taken] + 1]; e++)
+            if (--awaiters_left[graph->by_awaiter[e].awaited] == 0)
+                open[todo++] = graph->by_awaiter[e].awaited;
+    }
+    return count - todo;
 }
 
-static void print_cycle(const struct ps_tasks *tasks, int start)
+static size_t awaiter_left(const struct graph *graph, const bool *left, size_t place)
 {
-    int at = start;
+    size_t e = graph->awaiters[place];
 
+    while (!left[graph->tasks->edges[e].awaiter])
+        e++;
+    return graph->tasks->edges[e].awaiter;
+}
+
+/* Each that is left is awaited by one that is left: so many steps lead into a circle. */
+static void print_cycle(const struct graph *graph, const bool *left)
+{
+    const struct ps_tasks *tasks = graph->tasks;
+    size_t start = 0;
+
+    while (!left[start])
+        start++;
+    for (size_t steps = 0; steps < tasks->count; steps++)
+        start = awaiter_left(graph, left, start);
+    size_t at = start;
     printf("tasks that await each other: ");
     do {
         printf("%s <- ", tasks->list[at].name);
-        at = tasks->list[at].awaiter;
+        at = awaiter_left(graph, left, at);
     } while (at != start);
     printf("%s\n", tasks->list[start].name);
 }
 
-static void print_branch(const struct ps_tasks *tasks, size_t place, int depth)
+static int check_cycles(const struct graph *graph)
 {
-    const struct ps_task *task = &tasks->list[place];
+    size_t count = graph->tasks->count;
+    bool *left = calloc(count + 1, sizeof *left);
+    size_t *open = calloc(2 * count + 1, sizeof *open);
+    int r = left == NULL || open == NULL ? -ENOMEM : 0;
 
+    if (r == 0 && leave_cycles(graph, left, open) > 0) {
+        print_cycle(graph, left);
+        r = -ELOOP;
+    }
+    free(left);
+    free(open);
+    return r;
+}
+
+static void print_task(const struct ps_task *task, int depth)
+{
     printf("%*s%s (thread %d): ", 4 * depth, "", task->name, task->thread);
     print_state(task);
     printf("\n");
@@ -105,21 +222,31 @@ static void print_branch(const struct ps_tasks *tasks, size_t place, int depth)
         print_place(&task->frames[i]);
         printf("\n");
     }
-    for (size_t i = 0; i < tasks->count; i++)
-        if (tasks->list[i].awaiter == (int)place)
-            print_branch(tasks, i, depth + 1);
+}
+
+/* A branch as deep as the program's tasks await each other. */
+static void print_branch(const struct graph *graph, size_t place, int depth)
+{
+    print_task(&graph->tasks->list[place], depth);
+    if (depth == DEPTH_MAX) {
+        printf("%*s...\n", 4 * depth + 4, "");
+        return;
+    }
+    for (size_t e = graph->awaited[place]; e < graph->awaited[place + 1]; e++)
+        print_branch(graph, graph->by_awaiter[e].awaited, depth + 1);
 }
 
 int show_tree(const struct ps_tasks *tasks)
 {
-    int cycle = find_cycle(tasks);
+    struct graph graph;
+    int r = graph_make(&graph, tasks);
 
-    if (cycle >= 0) {
-        print_cycle(tasks, cycle);
-        return -ELOOP;
-    }
-    for (size_t i = 0; i < tasks->count; i++)
-        if (tasks->list[i].awaiter < 0)
-            print_branch(tasks, i, 0);
-    return 0;
+    if (r < 0)
+        return r;
+    r = check_cycles(&graph);
+    for (size_t i = 0; i < tasks->count && r == 0; i++)
+        if (graph.awaiters[i] == graph.awaiters[i + 1])
+            print_branch(&graph, i, 0);
+    graph_free(&graph);
+    return r;
 }

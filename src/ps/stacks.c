@@ -46,7 +46,7 @@ static pid_t next_thread(Dwfl *dwfl, void *arg, void **where)
 static bool read_memory(Dwfl *dwfl, Dwarf_Addr address, Dwarf_Word *word, void *arg)
 {
     (void)dwfl;
-    return target_read_word(arg, address, word) == 0;
+    return target_read(arg, address, word, sizeof *word) == 0;
 }
 
 static bool set_registers(Dwfl_Thread *thread, void *where)

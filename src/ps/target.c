@@ -20,9 +20,37 @@ int target_read(const struct target *target, uint64_t address, void *data, size_
     return (size_t)n == size ? 0 : -EAGAIN;
 }
 
-int target_read_word(const struct target *target, uint64_t address, uint64_t *word)
+/* ---- reading what may change ---- */
+
+uint64_t word_at(struct reader *reader, uint64_t address)
 {
-    return target_read(target, address, word, sizeof *word);
+    uint64_t word = 0;
+
+    if (reader->r == 0)
+        reader->r = target_read(reader->target, address, &word, sizeof word);
+    return reader->r == 0 ? word : 0;
+}
+
+void bytes_at(struct reader *reader, uint64_t address, void *data, size_t size)
+{
+    if (reader->r == 0)
+        reader->r = target_read(reader->target, address, data, size);
+    if (reader->r != 0)
+        memset(data, 0, size);
+}
+
+/* Byte by byte: it may end where the memory does. */
+void text_at(struct reader *reader, uint64_t address, char *text, size_t size)
+{
+    size_t n = 0;
+
+    while (n + 1 < size && reader->r == 0) {
+        bytes_at(reader, address + n, &text[n], 1);
+        if (text[n] == '\0')
+            return;
+        n++;
+    }
+    text[n] = '\0';
 }
 
 /* ---- the table ---- */

@@ -1,52 +1,10 @@
-/* tasks.c - the tasks of a process, and who awaits whom.
- *
- * A task is awaited by another whose handle is in the list of its future, or that has said so with
- * what it waits for.  Of several awaiters the first is shown.
- */
+/* tasks.c - the tasks of a process: those of each loop, in the order in which they were made. */
 #include "ps/ps.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- reading what may change ---- */
-
-struct reader {
-    const struct target *target;
-    int r; /* the first failure; nothing is read after it */
-};
-
-static uint64_t word_at(struct reader *reader, uint64_t address)
-{
-    uint64_t word = 0;
-
-    if (reader->r == 0)
-        reader->r = target_read_word(reader->target, address, &word);
-    return reader->r == 0 ? word : 0;
-}
-
-static void bytes_at(struct reader *reader, uint64_t address, void *data, size_t size)
-{
-    if (reader->r == 0)
-        reader->r = target_read(reader->target, address, data, size);
-    if (reader->r != 0)
-        memset(data, 0, size);
-}
-
-/* A text of the process's, cut off; it may end where the memory does. */
-static void text_at(struct reader *reader, uint64_t address, char *text, size_t size)
-{
-    size_t n = 0;
-
-    while (n + 1 < size && reader->r == 0) {
-        bytes_at(reader, address + n, &text[n], 1);
-        if (text[n] == '\0')
-            return;
-        n++;
-    }
-    text[n] = '\0';
-}
 
 /* ---- one task ---- */
 
@@ -79,7 +37,7 @@ static int read_task(const struct target *target, struct ps_task *task, uint64_t
     struct reader reader = { .target = target };
     int cancelling;
 
-    *task = (struct ps_task){ .address = address, .awaiter = -1 };
+    *task = (struct ps_task){ .address = address };
     task->number = word_at(&reader, address + table->task_number);
     task->fn = word_at(&reader, address + table->task_fn);
     task->sp = word_at(&reader, address + table->task_sp);
@@ -130,33 +88,6 @@ static int read_scheduler(struct ps_tasks *tasks, const struct target *target, u
     return r < 0 ? r : reader.r;
 }
 
-static int find(const struct ps_tasks *tasks, uint64_t address)
-{
-    for (size_t i = 0; i < tasks->count; i++)
-        if (tasks->list[i].address == address)
-            return (int)i;
-    return -1;
-}
-
-/* The first handle in the list of the task's future that resumes a task. */
-static void find_awaiter(struct ps_tasks *tasks, const struct target *target, struct ps_task *task)
-{
-    const struct debug_table *table = &target->table;
-    struct reader reader = { .target = target };
-    uint64_t list = task->address + table->task_future + table->future_waiters;
-    uint64_t link = word_at(&reader, list + table->link_next);
-
-    for (int steps = 0; link != 0 && reader.r == 0 && steps < TASKS_MAX; steps++) {
-        uint64_t handle = link - table->handle_link;
-
-        if (word_at(&reader, handle + table->handle_fn) == table->task_resume) {
-            task->awaiter = find(tasks, word_at(&reader, handle + table->handle_arg));
-            return;
-        }
-        link = word_at(&reader, link + table->link_next);
-    }
-}
-
 int tasks_read(struct ps_tasks *tasks, const struct target *target)
 {
     const struct debug_table *table = &target->table;
@@ -172,8 +103,8 @@ int tasks_read(struct ps_tasks *tasks, const struct target *target)
     }
     if (r == 0)
         r = reader.r;
-    for (size_t i = 0; i < tasks->count && r == 0; i++)
-        find_awaiter(tasks, target, &tasks->list[i]);
+    if (r == 0)
+        r = awaiters_read(tasks, target);
     if (r < 0)
         tasks_free(tasks);
     return r;
@@ -184,5 +115,6 @@ void tasks_free(struct ps_tasks *tasks)
     for (size_t i = 0; i < tasks->count; i++)
         free(tasks->list[i].frames);
     free(tasks->list);
+    free(tasks->edges);
     *tasks = (struct ps_tasks){ 0 };
 }

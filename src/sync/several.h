@@ -15,14 +15,17 @@
 /* All-zeros before it watches.  Its handle is HANDLE_WATCHING until the future has ended, then
  * HANDLE_READY, and HANDLE_IDLE once it has run. */
 struct member {
-    asyncio_handle handle;
+    asyncio_handle handle; /* this and the next two are a struct member_watch: see task.h */
+    asyncio_task *awaiter;
+    const struct asyncio_waiters_ *awaiters;
     asyncio_future *future;
     void *owner;
     size_t place;
-    /* For call graphs, while it watches: who watches; NULL: all in this list. */
-    asyncio_task *awaiter;
-    const struct asyncio_waiters_ *awaiters;
 };
+
+_Static_assert(offsetof(struct member, awaiter) == offsetof(struct member_watch, awaiter) &&
+                   offsetof(struct member, awaiters) == offsetof(struct member_watch, awaiters),
+               "a member begins like a struct member_watch");
 
 /* Has fn(arg) called by the loop once the future, bound before, is done; soon if it is already. */
 void member_watch(struct member *member, asyncio_future *future, asyncio_callback *fn, void *arg);

@@ -28,9 +28,12 @@ struct debug_table {
     uint32_t task_link, task_number, task_name_number, task_name, task_fn, task_future;
     uint32_t task_waiting, task_started, task_cancelling, task_sp; /* in a task */
     uint32_t task_name_size;
+    uint32_t task_resume_handle, task_ended_handle, task_parent;
     uint32_t future_waiters; /* in a future: the list of handles that wait for it */
-    uint32_t handle_link, handle_fn, handle_arg; /* in a handle */
-    uint32_t wait_type, wait_object;             /* in what a task waits with */
+    uint32_t handle_link, handle_fn, handle_state; /* in a handle */
+    uint32_t handle_child, handle_member; /* bits of its state: what else it is the beginning of */
+    uint32_t member_awaiter, member_awaiters, waiter_link, waiter_task;
+    uint32_t wait_type, wait_object; /* in what a task waits with */
     uint32_t wait_type_what, wait_type_of_task;
     /* What lies at the stack pointer of a suspended task: registers by their DWARF numbers, where
      * to go on, and how much it all takes. */

@@ -64,7 +64,7 @@ struct asyncio_task {
     asyncio_future_callback ended;
     void *owner;
     asyncio_task *parent; /* who awaits it, while `ended` watches; for call graphs */
-    char name[64]; /* "": Task-`name_number`, made when it is asked for */
+    char name[64];        /* "": Task-`name_number`, made when it is asked for */
 };
 
 enum { TASK_BUDGET = 256, TASK_BUDGET_IO = 8 };
@@ -165,6 +165,14 @@ static inline struct waiter *waiter_next(const struct waiter *waiter)
 {
     return waiter_of(waiter->link.next_);
 }
+
+/* What a handle with HANDLE_MEMBER is the beginning of, so that call graphs and debug_table.h find
+ * out, while it watches, who watches; NULL: all who wait in this list. */
+struct member_watch {
+    asyncio_handle handle;
+    asyncio_task *awaiter;
+    const struct asyncio_waiters_ *awaiters;
+};
 
 /* ---- other waits ---- */
 

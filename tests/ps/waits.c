@@ -1,6 +1,8 @@
 /* waits.c - a program that stands still for asyncio-ps: tasks that wait for all kinds of things.
  *
  *     waits          main awaits "outer", which awaits "inner", which sleeps; "locked" wants a lock
+ *     waits together  main has a group of "gatherer", who gathers two sleepers, "watcher" and
+ *                     "shielder", who both watch "sleeper"
  *     waits cycle    two tasks await each other
  *     waits busy     tasks come and go without end
  *
@@ -117,6 +119,54 @@ static int chain(void *arg)
     return r;
 }
 
+/* ---- several at a time ---- */
+
+static int gather_two(void *arg)
+{
+    return asyncio_gather({ sleep_long, arg }, { sleep_long, arg });
+}
+
+static int watch_one(void *arg)
+{
+    asyncio_future *future = asyncio_task_future(arg);
+
+    return asyncio_wait(&future, 1, INFINITY, ASYNCIO_ALL_COMPLETED);
+}
+
+static int shield_one(void *arg)
+{
+    return asyncio_shield(asyncio_task_future(arg));
+}
+
+static int spawn(asyncio_task_group *group, const char *name, asyncio_coro *fn, void *arg,
+                 asyncio_task **task)
+{
+    return asyncio_task_group_create_task(group, task, fn, arg,
+                                          &(asyncio_task_options){ .name = name });
+}
+
+static int together(void *arg)
+{
+    asyncio_task_group group;
+    asyncio_task *sleeper = NULL;
+
+    (void)arg;
+    asyncio_task_group_enter(&group);
+    int r = spawn(&group, "sleeper", sleep_long, NULL, &sleeper);
+    if (r == 0)
+        r = spawn(&group, "gatherer", gather_two, NULL, NULL);
+    if (r == 0)
+        r = spawn(&group, "watcher", watch_one, sleeper, NULL);
+    if (r == 0)
+        r = spawn(&group, "shielder", shield_one, sleeper, NULL);
+    if (r == 0)
+        r = asyncio_sleep(0);
+    if (r == 0)
+        r = stand();
+    asyncio_task_group_cancel(&group);
+    return asyncio_task_group_exit(&group, r);
+}
+
 /* ---- a cycle ---- */
 
 static int cycle(void *arg)
@@ -168,6 +218,8 @@ int main(int argc, char **argv)
 {
     const char *how = argc > 1 ? argv[1] : "";
 
+    if (strcmp(how, "together") == 0)
+        return asyncio_run(together, NULL) < 0;
     if (strcmp(how, "cycle") == 0)
         return asyncio_run(cycle, NULL) < 0;
     if (strcmp(how, "busy") == 0)
