@@ -111,6 +111,8 @@ static int answer(asyncio_address **addresses, const struct fake_name *fake, con
     char *list = memory_copy_string(fake->addresses);
     asyncio_address *block = memory_zeroed((strlen(fake->addresses) / 2 + 1) * sizeof *block);
     unsigned port = service != NULL ? (unsigned)strtoul(service, NULL, 10) : 0;
+    if (fake->port > 0)
+        port = fake->port;
     int r = list != NULL && block != NULL ? parse_list(block, list, port, family) : -ENOMEM;
 
     memory_free(list);

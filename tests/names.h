@@ -12,6 +12,7 @@ struct fake_name {
     const char *host;
     const char *addresses; /* with a blank after each but the last, of any family; NULL: */
     int error;
+    unsigned port; /* instead of the one asked for, if not 0 */
 };
 
 /* The table ends with a host of NULL, and outlives all lookups. */

@@ -24,10 +24,10 @@ TEST(connect_refused)
 }
 
 static const struct fake_name fakes[] = {
-    { "live.test", "127.0.0.1", 0 },
-    { "here.test", "127.0.0.2", 0 },
-    { "none.test", NULL, ASYNCIO_EAI_NONAME },
-    { NULL, NULL, 0 },
+    { "live.test", "127.0.0.1", 0, 0 },
+    { "here.test", "127.0.0.2", 0, 0 },
+    { "none.test", NULL, ASYNCIO_EAI_NONAME, 0 },
+    { NULL, NULL, 0, 0 },
 };
 
 static int is_no_address(void *arg)

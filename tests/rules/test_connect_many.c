@@ -2,18 +2,18 @@
 #include "sites.h"
 
 static const struct fake_name fakes[] = {
-    { "second.test", "127.0.0.5 127.0.0.1", 0 },
-    { "third.test", "127.0.0.5 127.0.0.6 127.0.0.1", 0 },
-    { "refused.test", "127.0.0.5 127.0.0.6", 0 },
-    { "unroutable.test", "224.0.0.1 127.0.0.5", 0 },
-    { "both.test", "::1 127.0.0.1", 0 },
-    { "dead.test", "::1 127.0.0.5", 0 },
-    { "turns.test", "127.0.0.2 127.0.0.3 127.0.0.4 ::1 ::ffff:127.0.0.5", 0 },
-    { "here.test", "::1 127.0.0.2", 0 },
-    { "taken.test", "127.0.0.1 127.0.0.2", 0 },
-    { "in6.test", "::1", 0 },
-    { "none.test", NULL, ASYNCIO_EAI_NONAME },
-    { NULL, NULL, 0 },
+    { "second.test", "127.0.0.5 127.0.0.1", 0, 0 },
+    { "third.test", "127.0.0.5 127.0.0.6 127.0.0.1", 0, 0 },
+    { "refused.test", "127.0.0.5 127.0.0.6", 0, 0 },
+    { "unroutable.test", "224.0.0.1 127.0.0.5", 0, 0 },
+    { "both.test", "::1 127.0.0.1", 0, 0 },
+    { "dead.test", "::1 127.0.0.5", 0, 0 },
+    { "turns.test", "127.0.0.2 127.0.0.3 127.0.0.4 ::1 ::ffff:127.0.0.5", 0, 0 },
+    { "here.test", "::1 127.0.0.2", 0, 0 },
+    { "taken.test", "127.0.0.1 127.0.0.2", 0, 0 },
+    { "in6.test", "::1", 0, 0 },
+    { "none.test", NULL, ASYNCIO_EAI_NONAME, 0 },
+    { NULL, NULL, 0, 0 },
 };
 
 static int fails_with(const char *host, unsigned port, const asyncio_connection_options *options)

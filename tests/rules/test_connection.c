@@ -5,9 +5,9 @@
 #include "transports.h"
 
 static const struct fake_name fakes[] = {
-    { "second.test", "127.0.0.5 127.0.0.1", 0 },
-    { "none.test", NULL, ASYNCIO_EAI_NONAME },
-    { NULL, NULL, 0 },
+    { "second.test", "127.0.0.5 127.0.0.1", 0, 0 },
+    { "none.test", NULL, ASYNCIO_EAI_NONAME, 0 },
+    { NULL, NULL, 0, 0 },
 };
 
 struct scene {

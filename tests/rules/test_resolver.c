@@ -71,13 +71,13 @@ TEST(resolver_wrong_numbers)
 /* ---- names ---- */
 
 static const struct fake_name fakes[] = {
-    { "many.test", "127.0.0.3 ::1 127.0.0.1 127.0.0.3 ::1 127.0.0.2", 0 },
-    { "one.test", "127.0.0.1", 0 },
-    { "busy.test", NULL, ASYNCIO_EAI_AGAIN },
-    { "gone.test", NULL, ASYNCIO_EAI_FAIL },
-    { "none.test", NULL, ASYNCIO_EAI_NONAME },
-    { "system.test", NULL, -EMFILE },
-    { NULL, NULL, 0 },
+    { "many.test", "127.0.0.3 ::1 127.0.0.1 127.0.0.3 ::1 127.0.0.2", 0, 0 },
+    { "one.test", "127.0.0.1", 0, 0 },
+    { "busy.test", NULL, ASYNCIO_EAI_AGAIN, 0 },
+    { "gone.test", NULL, ASYNCIO_EAI_FAIL, 0 },
+    { "none.test", NULL, ASYNCIO_EAI_NONAME, 0 },
+    { "system.test", NULL, -EMFILE, 0 },
+    { NULL, NULL, 0, 0 },
 };
 
 static int is_by_files(void *arg)
