@@ -255,11 +255,11 @@ TEST(abstract_name)
 /* ---- hosts ---- */
 
 static const struct fake_name names[] = {
-    { "one.test", "127.0.0.1 127.0.0.2", 0 },
-    { "two.test", "127.0.0.2 127.0.0.3 127.0.0.2", 0 },
-    { "elsewhere.test", "192.0.2.1", 0 },
-    { "unknown.test", NULL, ASYNCIO_EAI_NONAME },
-    { NULL, NULL, 0 },
+    { "one.test", "127.0.0.1 127.0.0.2", 0, 0 },
+    { "two.test", "127.0.0.2 127.0.0.3 127.0.0.2", 0, 0 },
+    { "elsewhere.test", "192.0.2.1", 0, 0 },
+    { "unknown.test", NULL, ASYNCIO_EAI_NONAME, 0 },
+    { NULL, NULL, 0, 0 },
 };
 
 struct hosts {

@@ -310,9 +310,9 @@ TEST(create_server_reports_by_its_future)
 }
 
 static const struct fake_name names[] = {
-    { "one.test", "127.0.0.1", 0 },
-    { "two.test", "127.0.0.2", 0 },
-    { NULL, NULL, 0 },
+    { "one.test", "127.0.0.1", 0, 0 },
+    { "two.test", "127.0.0.2", 0, 0 },
+    { NULL, NULL, 0, 0 },
 };
 
 /* Creates one of names that are not answered before names_release(). */
