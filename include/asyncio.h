@@ -690,7 +690,8 @@ int asyncio_stream_pair(asyncio_stream **a, asyncio_stream **b, size_t limit);
  *
  * One task may read while others write; a second reader gets -EBUSY.  A cancelled read loses
  * nothing: what comes is there for the next.  An error of the connection is kept and returned by
- * every later call, even before data that is still buffered.
+ * every later call, even before data that is still buffered.  That the end came too early
+ * (ASYNCIO_EINCOMPLETE, of TLS) is kept, too, and returned by reads behind what was before it.
  */
 
 /* Reads what is there, at least 1 byte and at most `size`; returns how many, 0 at the end. */
@@ -740,7 +741,7 @@ size_t asyncio_stream_get_write_buffer_size(const asyncio_stream *stream);
 int asyncio_stream_write_eof(asyncio_stream *stream);
 bool asyncio_stream_can_write_eof(const asyncio_stream *stream);
 
-/* ---- streams: ending ------------------------------------------------------------------------- */
+/* ---- streams: ending, and by hand ------------------------------------------------------------ */
 
 /* Begins to close: sends what is buffered, then closes, in the background.  A read that waits sees
  * the end of the stream, a write that waits returns ASYNCIO_ECLOSED. */
@@ -756,7 +757,27 @@ void asyncio_stream_abort(asyncio_stream *stream);
 /* Gives it back; closes it unless that has begun. */
 void asyncio_stream_free(asyncio_stream *stream);
 
-/* -ENOTSUP: a stream in memory has none. */
+/* A stream over a transport of any kind, whose protocol it becomes and which it closes; or, with
+ * NULL, over none yet: it can be fed by hand, or be given to a transport as its protocol, and freed
+ * only when that is made or has failed.  Writing without is -ENOTCONN.  ASYNCIO_ECLOSED: the
+ * transport is closing; -EINVAL: it moves no bytes. */
+int asyncio_stream_new(asyncio_stream **stream, asyncio_transport *transport, size_t limit);
+
+/* By hand: what is fed comes behind what was read.  -ENOTSUP: a stream that reads by itself, such
+ * as those of connections and pipes; ASYNCIO_ESTATE: after the end; -ENOMEM. */
+int asyncio_stream_feed_data(asyncio_stream *stream, const void *data, size_t size);
+void asyncio_stream_feed_eof(asyncio_stream *stream);
+
+/* Ends a stream of any kind with an error, as if its connection had been lost. */
+void asyncio_stream_set_exception(asyncio_stream *stream, int error);
+int asyncio_stream_exception(const asyncio_stream *stream); /* 0: none */
+
+/* NULL: a stream that has no transport, such as those of connections without TLS, of pipes and in
+ * memory. */
+asyncio_protocol *asyncio_stream_protocol(asyncio_stream *stream);
+asyncio_transport *asyncio_stream_transport(const asyncio_stream *stream);
+
+/* -ENOTSUP: streams in memory and over pipes have none. */
 int asyncio_stream_get_peername(const asyncio_stream *stream, asyncio_address *address);
 int asyncio_stream_get_sockname(const asyncio_stream *stream, asyncio_address *address);
 

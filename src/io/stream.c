@@ -39,6 +39,7 @@ void stream_release(struct asyncio_stream *stream)
         return;
     byte_queue_free(&stream->ahead);
     write_queue_free(&stream->unsent);
+    asyncio_transport_unref(stream->transport);
     memory_free(stream);
 }
 
@@ -68,7 +69,7 @@ void stream_finish(struct asyncio_stream *stream, int error)
         return;
     stream->state = STREAM_CLOSED;
     stream->error = error;
-    stream->eof = stream->eof || error == 0;
+    stream->eof = stream->eof || error == 0 || error == ASYNCIO_EINCOMPLETE;
     stream->paused = false;
     write_queue_clear(&stream->unsent);
     stream->type->interrupt(stream);
@@ -77,6 +78,7 @@ void stream_finish(struct asyncio_stream *stream, int error)
     waiters_wake_all(&stream->writers);
     waiters_wake_all(&stream->drainers);
     waiters_wake_all(&stream->closers);
+    waiters_wake_all(&stream->senders);
     if (stream->gone != NULL)
         stream->gone(stream);
     stream_release(stream);
@@ -88,13 +90,15 @@ void asyncio_stream_close(asyncio_stream *stream)
         return;
     stream->state = STREAM_CLOSING;
     stream->eof = true;
-    if (stream->unsent.size == 0) {
+    if (stream->unsent.size == 0 && stream->type->shut == NULL) {
         stream_finish(stream, 0);
         return;
     }
     stream->type->interrupt(stream);
     waiters_wake_all(&stream->arrivals);
     waiters_wake_all(&stream->writers);
+    if (stream->type->shut != NULL)
+        stream->type->shut(stream);
 }
 
 void asyncio_stream_abort(asyncio_stream *stream)

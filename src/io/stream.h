@@ -16,7 +16,7 @@
 #ifndef ASYNCIO_IO_STREAM_H
 #define ASYNCIO_IO_STREAM_H
 
-#include "core/write_queue.h"
+#include "core/transport.h"
 #include "task/task.h"
 
 enum {
@@ -42,7 +42,9 @@ struct stream_type {
     /* Sends what can be sent at once, maybe nothing; how much that was.  Nothing is unsent. */
     int (*send)(struct asyncio_stream *stream, const asyncio_bytes *parts, size_t count);
 
-    /* Sends in the background what `unsent` has, and tells stream_sent(). */
+    /* Sends in the background what `unsent` has, and tells stream_sent().  NULL: what is not sent
+     * at once it keeps by itself; `send` takes all, or fails, which is no matter of the
+     * connection, and stream_resume_writing() follows when `paused` was set. */
     void (*flush)(struct asyncio_stream *stream);
 
     int (*write_eof)(struct asyncio_stream *stream); /* NULL: cannot */
@@ -50,6 +52,10 @@ struct stream_type {
     /* Nothing will be written any more: ends that direction, and the stream if that is all there
      * is, with `error` or 0.  NULL: without writing there is no reading. */
     void (*end_writing)(struct asyncio_stream *stream, int error);
+
+    /* CLOSING, and nothing is unsent here: ends it in good order, and then finishes the stream.
+     * NULL: there is no such order. */
+    void (*shut)(struct asyncio_stream *stream);
 
     /* Gives back what it has of the system; the stream is CLOSED. */
     void (*close)(struct asyncio_stream *stream);
@@ -69,6 +75,7 @@ struct asyncio_stream {
     bool reading;      /* a task is in a call that reads */
     bool fed;          /* bytes arrive by themselves */
     bool paused;       /* writers wait */
+    bool read_paused;  /* the transport was told so */
     bool eof_wanted;   /* by write_eof; or there is no writing (any more) */
     bool unreadable;   /* there is no reading: `reading` is set, too */
     bool unwritable;   /* there never was any writing */
@@ -83,6 +90,9 @@ struct asyncio_stream {
     struct byte_queue ahead;          /* read, and not yet taken */
     struct asyncio_waiters_ arrivals; /* the reader, while `fed` */
     struct asyncio_waiters_ writers, drainers, closers;
+    struct asyncio_waiters_ senders;     /* wait until nothing is unsent */
+    asyncio_protocol protocol;           /* over a transport: it is this; see stream_transport.c */
+    struct asyncio_transport *transport; /* a reference; NULL: none (yet) */
     void (*gone)(struct asyncio_stream *stream); /* it is CLOSED now; or NULL */
 };
 
@@ -125,6 +135,13 @@ static inline int stream_failure(const struct asyncio_stream *stream)
     return stream->error < 0 ? stream->error : stream->write_error;
 }
 
+/* What ends every call that reads, though there may be something to read.  An end that came too
+ * early is no such error: it comes behind the bytes before it. */
+static inline int stream_read_error(const struct asyncio_stream *stream)
+{
+    return stream->error != ASYNCIO_EINCOMPLETE ? stream->error : 0;
+}
+
 /* ---- reading: for the files that read, and the types ---- */
 
 /* What a call that reads begins and ends with.  -EBUSY, and what stream_enter returns. */
@@ -147,7 +164,35 @@ void stream_arrived(struct asyncio_stream *stream);
 /* So much of it has gone; the stream may be CLOSED after it. */
 void stream_sent(struct asyncio_stream *stream, size_t size);
 
+/* No more is unsent than the low-water mark: whoever waits to write goes on. */
+void stream_resume_writing(struct asyncio_stream *stream);
+
+/* Waits until nothing is unsent here, for who wants to send by other means; nobody writes
+ * meanwhile.  Over a transport, whose business that is: 0 at once.  Suspends. */
+int stream_wait_sent(struct asyncio_stream *stream);
+
 /* Writing has failed.  The stream may be CLOSED after it. */
 void stream_write_failed(struct asyncio_stream *stream, int error);
+
+/* ---- over a transport ---- */
+
+/* As stream_init(), for a stream that is given to a transport as its protocol. */
+void transport_stream_init(struct asyncio_stream *stream, struct asyncio_loop *loop, size_t limit);
+
+/* How TLS begins on a stream that is in use, while nobody reads from it or writes to it.
+ *
+ * First stream_make_transport: in place, a stream over a socket becomes one over a socket
+ * transport, which is open when this returns; what is unsent is sent before.  One over a transport
+ * stays.  -ENOTSUP: pipes, memory.  -EBUSY: a task reads or writes.  Suspends; cancelled or failed,
+ * all is as it was.
+ *
+ * Then the caller makes its own transport, above stream->transport and with the stream as its
+ * protocol, and at last calls stream_change_transport: the stream is over that one now.  It gets
+ * what was read ahead from the old one, which is the caller's to free, and whether the end came
+ * behind that; both are meant for the new transport.  The old one is still paused if it was; what
+ * is unsent there stays.  An error leaves all as it was. */
+int stream_make_transport(struct asyncio_stream *stream);
+int stream_change_transport(struct asyncio_stream *stream, struct asyncio_transport *transport,
+                            struct byte_queue *ahead, bool *eof);
 
 #endif

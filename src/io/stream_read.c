@@ -24,7 +24,7 @@ int stream_read_begin(struct asyncio_stream *stream, asyncio_task **task)
         return r;
     if (stream->reading)
         return stream->unreadable ? -ENOTSUP : -EBUSY;
-    if (stream->error < 0)
+    if (stream_read_error(stream) < 0)
         return stream->error;
     stream->reading = true;
     stream_hold(stream);
@@ -133,15 +133,16 @@ static int read_some(struct asyncio_stream *stream, asyncio_task *task, void *da
             return received(stream, stream->type->receive(stream, data, size));
         int r = stream_fill(stream, 1);
         if (r == 0)
-            r = stream->error;
+            r = stream_read_error(stream);
         if (r < 0)
             return r;
         have = byte_queue_size(&stream->ahead);
     }
     if (size > have)
         size = have;
-    if (size > 0)
-        stream_take(stream, data, size);
+    if (size == 0)
+        return stream->error; /* the end, or that it came too early */
+    stream_take(stream, data, size);
     return (int)size;
 }
 
@@ -175,7 +176,7 @@ static int read_exactly_ahead(struct asyncio_stream *stream, void *data, size_t 
             return end_too_early(stream, data);
         int r = stream_fill(stream, size - byte_queue_size(&stream->ahead));
         if (r == 0)
-            r = stream->error;
+            r = stream_read_error(stream);
         if (r < 0)
             return r;
     }
@@ -243,11 +244,11 @@ static int read_all(struct asyncio_stream *stream, asyncio_buffer *buffer)
     while (r == 0 && !stream->eof) {
         r = stream_fill(stream, 1);
         if (r == 0)
-            r = stream->error;
+            r = stream_read_error(stream);
         if (r == 0)
             r = append_ahead(stream, buffer);
     }
-    return r;
+    return r == 0 ? stream->error : r;
 }
 
 int asyncio_stream_readall(asyncio_stream *stream, asyncio_buffer *buffer)

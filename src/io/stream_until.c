@@ -87,7 +87,7 @@ static int read_until(struct asyncio_stream *stream, asyncio_task *task, char *d
         }
         int r = stream_fill(stream, 1);
         if (r == 0)
-            r = stream->error;
+            r = stream_read_error(stream);
         if (r < 0)
             return r;
         waited = true;
@@ -153,7 +153,7 @@ int asyncio_stream_readline(asyncio_stream *stream, char *line, size_t size)
 {
     int r = asyncio_stream_readuntil(stream, line, size, "\n");
 
-    if (r == ASYNCIO_EINCOMPLETE)
+    if (r == ASYNCIO_EINCOMPLETE && stream->error == 0)
         return (int)stream->partial;
     if (r == ASYNCIO_ELIMIT)
         drop_line(stream);

@@ -26,6 +26,24 @@ static void wake_first_writer(struct asyncio_stream *stream)
         (void)waiter_wake(first); /* false: it will run anyway, and wake the next */
 }
 
+void stream_resume_writing(struct asyncio_stream *stream)
+{
+    stream->paused = false;
+    waiters_wake_all(&stream->drainers);
+    wake_first_writer(stream);
+}
+
+int stream_wait_sent(struct asyncio_stream *stream)
+{
+    static const struct wait_type type = WAITER_TYPE("waits until a stream has sent all");
+    struct waiter waiter;
+    int r = 0;
+
+    while (r == 0 && stream->unsent.size > 0)
+        r = waiter_wait(&waiter, &stream->senders, &type, stream);
+    return r < 0 ? r : stream_failure(stream);
+}
+
 void stream_write_failed(struct asyncio_stream *stream, int error)
 {
     if (stream->type->end_writing == NULL || stream->state != STREAM_OPEN) {
@@ -38,6 +56,7 @@ void stream_write_failed(struct asyncio_stream *stream, int error)
     write_queue_clear(&stream->unsent);
     waiters_wake_all(&stream->writers);
     waiters_wake_all(&stream->drainers);
+    waiters_wake_all(&stream->senders);
     stream->type->end_writing(stream, error);
 }
 
@@ -53,13 +72,11 @@ static int send_eof(struct asyncio_stream *stream)
 void stream_sent(struct asyncio_stream *stream, size_t size)
 {
     write_queue_drop(&stream->unsent, size);
-    if (stream->paused && stream->unsent.size <= STREAM_LOW_WATER) {
-        stream->paused = false;
-        waiters_wake_all(&stream->drainers);
-        wake_first_writer(stream);
-    }
+    if (stream->paused && stream->unsent.size <= STREAM_LOW_WATER)
+        stream_resume_writing(stream);
     if (stream->unsent.size > 0)
         return;
+    waiters_wake_all(&stream->senders);
     if (stream->eof_wanted)
         asyncio_ignore(send_eof(stream));
     if (stream->state == STREAM_CLOSING)
@@ -70,6 +87,8 @@ void stream_sent(struct asyncio_stream *stream, size_t size)
 static int send_or_queue(struct asyncio_stream *stream, const asyncio_bytes *parts, size_t count,
                          size_t size)
 {
+    if (stream->type->flush == NULL)
+        return stream->type->send(stream, parts, count);
     bool has_room = size <= byte_queue_room(&stream->unsent.queued);
     int r = has_room ? 0 : write_queue_reserve(&stream->unsent, size);
 
@@ -267,6 +286,8 @@ int asyncio_stream_drain(asyncio_stream *stream)
 
 size_t asyncio_stream_get_write_buffer_size(const asyncio_stream *stream)
 {
+    if (stream->transport != NULL)
+        return asyncio_transport_get_write_buffer_size(stream->transport);
     return stream->unsent.size;
 }
 
@@ -274,7 +295,11 @@ size_t asyncio_stream_get_write_buffer_size(const asyncio_stream *stream)
 
 bool asyncio_stream_can_write_eof(const asyncio_stream *stream)
 {
-    return stream->type->write_eof != NULL && !stream->unwritable;
+    if (stream->type->write_eof == NULL || stream->unwritable)
+        return false;
+    /* Of one that is given a transport later it is not known. */
+    return stream->type->flush != NULL ||
+           (stream->transport != NULL && asyncio_transport_can_write_eof(stream->transport));
 }
 
 int asyncio_stream_write_eof(asyncio_stream *stream)

@@ -48,7 +48,8 @@ struct stream_kind {
 
 #ifndef STREAM_KINDS
 #define STREAM_KINDS(each, ...)                                                                    \
-    each(tcp, __VA_ARGS__) each(unix, __VA_ARGS__) each(memory, __VA_ARGS__) each(pipe, __VA_ARGS__)
+    each(tcp, __VA_ARGS__) each(unix, __VA_ARGS__) each(memory, __VA_ARGS__)                       \
+        each(pipe, __VA_ARGS__) each(transport, __VA_ARGS__)
 #endif
 
 /* ---- memory ---- */
@@ -292,6 +293,52 @@ static const struct stream_kind pipe_kind = {
     .write_error = -EPIPE,
     .cannot = { [NEEDS_RESET] = "who reads a pipe sees the end, whatever became of the writer",
                 [NEEDS_NAMES] = "a pipe has none" },
+};
+
+/* ---- transports ---- */
+
+/* A stream over a transport of a connected socket, which it takes in any case. */
+static inline int stream_over_transport(asyncio_stream **stream, int fd, size_t limit)
+{
+    asyncio_future done = { 0 };
+    int r = asyncio_stream_new(stream, NULL, limit);
+
+    if (r < 0) {
+        sys_close(fd);
+        return r;
+    }
+    asyncio_loop_connect_accepted_socket(asyncio_get_running_loop(), &done,
+                                         asyncio_stream_protocol(*stream), fd, NULL);
+    r = asyncio_future_await(&done);
+    if (r == -EINVAL)
+        sys_close(fd);
+    if (r < 0)
+        asyncio_stream_free(*stream);
+    return r;
+}
+
+static inline int transport_pair(struct pair *pair, size_t limit)
+{
+    int fds[2] = { -1, -1 };
+
+    TRY(tcp_sockets(fds));
+    int r = stream_over_transport(&pair->a, fds[0], limit);
+    if (r < 0) {
+        sys_close(fds[1]);
+        return r;
+    }
+    pair->fd_b = fds[1];
+    r = stream_over_transport(&pair->b, fds[1], limit);
+    if (r < 0)
+        asyncio_stream_free(pair->a);
+    return r;
+}
+
+static const struct stream_kind transport_kind = {
+    .name = "transport",
+    .make = transport_pair,
+    .reset_b = tcp_reset,
+    .write_error = -ECONNRESET,
 };
 
 /* ---- tests ---- */

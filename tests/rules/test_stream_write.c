@@ -432,6 +432,7 @@ STREAM_TEST_NEEDS(NEEDS_NAMES, names_of_a_connection, 0)
     TRY(asyncio_stream_get_peername(pair->b, &peer));
     CHECK(own.size == peer.size && memcmp(own.data, peer.data, own.size) == 0);
     asyncio_stream_close(pair->b);
+    TRY(asyncio_stream_wait_closed(pair->b));
     TRY(asyncio_stream_get_peername(pair->b, &peer));
     CHECK_INT(asyncio_stream_get_sockname(pair->b, &own), ASYNCIO_ECLOSED);
     return 0;
