@@ -10,15 +10,19 @@
  *
  * A slot is let go of only when no handler runs that might have found it wanted: its descriptor is
  * closed after that.
+ *
+ * The child of a fork has copies of the slots, whose descriptors are the parent's too.  It forgets
+ * them and gives the dispositions back: what comes then is its own affair.
  */
 #include "core/signal.h"
 
 #include <sched.h>
 #include <signal.h>
+#include <string.h>
 
 #include "ground/sys.h"
 
-enum { SLOTS = 64, SIGNALS = 64 };
+enum { SLOTS = 1024, SIGNALS = 64 };
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "signal handlers use 64-bit atomics");
 
@@ -33,9 +37,14 @@ struct signal_slot {
 };
 
 static struct signal_slot slots[SLOTS];
+static atomic_size_t slots_used; /* how many of the first ones have ever been */
 static atomic_int handlers_running;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sigaction before[SIGNALS + 1];
+
+static struct signal_slot *end_of_slots(void)
+{
+    return slots + atomic_load(&slots_used);
+}
 
 uint64_t signal_bit(int signum)
 {
@@ -54,7 +63,7 @@ static bool tell_watchers(uint64_t bit)
 {
     bool told = false;
 
-    for (struct signal_slot *slot = slots; slot < slots + SLOTS; slot++) {
+    for (struct signal_slot *slot = slots; slot < end_of_slots(); slot++) {
         if ((atomic_load(&slot->wanted) & bit) == 0)
             continue;
         note(slot, bit);
@@ -74,7 +83,7 @@ static void die_of(int signum)
 
 static void tell_last_resort(int signum, uint64_t bit)
 {
-    for (struct signal_slot *slot = slots; slot < slots + SLOTS; slot++) {
+    for (struct signal_slot *slot = slots; slot < end_of_slots(); slot++) {
         if ((atomic_load(&slot->last_resort) & bit) == 0)
             continue;
         if ((atomic_fetch_or(&slot->resorted, bit) & bit) != 0)
@@ -120,7 +129,7 @@ static uint64_t watched_by_any(void)
 {
     uint64_t signals = 0;
 
-    for (struct signal_slot *slot = slots; slot < slots + SLOTS; slot++)
+    for (struct signal_slot *slot = slots; slot < end_of_slots(); slot++)
         signals |= atomic_load(&slot->wanted) | atomic_load(&slot->last_resort);
     return signals;
 }
@@ -185,7 +194,7 @@ static struct signal_watch *handler_in(const struct signal_slot *slot, uint64_t 
 
 static bool handled_by_another(uint64_t signals, const struct asyncio_loop *loop)
 {
-    for (const struct signal_slot *slot = slots; slot < slots + SLOTS; slot++)
+    for (const struct signal_slot *slot = slots; slot < end_of_slots(); slot++)
         if (slot->loop != NULL && slot->loop != loop && handler_in(slot, signals) != NULL)
             return true;
     return false;
@@ -193,22 +202,45 @@ static bool handled_by_another(uint64_t signals, const struct asyncio_loop *loop
 
 static void closing(struct loop_guest *guest);
 
+/* In the child of a fork, where no other thread is left that could hold or change anything. */
+static void forget_slots(void)
+{
+    uint64_t taken = watched_by_any();
+
+    for (struct signal_slot *slot = slots; slot < end_of_slots(); slot++) {
+        if (slot->loop != NULL) {
+            slot->loop->signals = NULL;
+            slot->loop->signalled = NULL;
+        }
+        memset(slot, 0, sizeof *slot);
+        atomic_store(&slot->fd, -1);
+    }
+    atomic_store(&handlers_running, 0);
+    give_back_all(taken);
+}
+
+static struct signal_slot *free_slot(void)
+{
+    for (struct signal_slot *slot = slots; slot < end_of_slots(); slot++)
+        if (slot->loop == NULL)
+            return slot;
+    return end_of_slots() < slots + SLOTS ? slots + atomic_fetch_add(&slots_used, 1) : NULL;
+}
+
 static struct signal_slot *slot_get(struct asyncio_loop *loop)
 {
     if (loop->signals != NULL)
         return loop->signals;
-    for (struct signal_slot *slot = slots; slot < slots + SLOTS; slot++) {
-        if (slot->loop != NULL)
-            continue;
-        slot->loop = loop;
-        atomic_store(&slot->fd, loop->wake_fd);
-        slot->guest.closing = closing;
-        loop_join(loop, &slot->guest);
-        loop->signals = slot;
-        loop->signalled = signals_deliver;
-        return slot;
-    }
-    return NULL;
+    struct signal_slot *slot = free_slot();
+    if (slot == NULL)
+        return NULL;
+    slot->loop = loop;
+    atomic_store(&slot->fd, loop->wake_fd);
+    slot->guest.closing = closing;
+    loop_join(loop, &slot->guest);
+    loop->signals = slot;
+    loop->signalled = signals_deliver;
+    return slot;
 }
 
 /* When nobody watches; `wanted` is 0 by now. */
@@ -249,7 +281,8 @@ int signal_watch_start(struct signal_watch *watch, struct asyncio_loop *loop)
     int r = -EBUSY;
 
     watch->loop = loop;
-    pthread_mutex_lock(&lock);
+    sys_forget_in_child(forget_slots);
+    sys_lock(SYS_LOCK_SIGNALS);
     if (watch->kind != SIGNAL_HANDLER || !handled_by_another(watch->signals, loop)) {
         struct signal_slot *slot = slot_get(loop);
 
@@ -257,7 +290,7 @@ int signal_watch_start(struct signal_watch *watch, struct asyncio_loop *loop)
         if (slot != NULL)
             slot_put(slot);
     }
-    pthread_mutex_unlock(&lock);
+    sys_unlock(SYS_LOCK_SIGNALS);
     if (r == 0 && watch->kind != SIGNAL_LAST_RESORT)
         loop_hold(loop);
     return r;
@@ -267,12 +300,14 @@ void signal_watch_stop(struct signal_watch *watch)
 {
     struct signal_slot *slot = watch->loop->signals;
 
-    pthread_mutex_lock(&lock);
+    if (slot == NULL) /* a fork's child has forgotten it */
+        return;
+    sys_lock(SYS_LOCK_SIGNALS);
     list_remove(&slot->watches, &watch->link);
     count_wanted(slot);
     give_back_all(watch->signals & ~watched_by_any());
     slot_put(slot);
-    pthread_mutex_unlock(&lock);
+    sys_unlock(SYS_LOCK_SIGNALS);
     if (watch->kind != SIGNAL_LAST_RESORT)
         loop_release(watch->loop);
 }

@@ -8,7 +8,6 @@
 #include "ground/log.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -17,11 +16,12 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "ground/sys.h"
+
 enum { MESSAGE_SIZE = 4000 };
 
 static void write_to_stderr(void *arg, enum asyncio_log_level level, const char *message);
 
-static pthread_mutex_t sink_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
     asyncio_log_function *fn;
     void *arg;
@@ -30,11 +30,11 @@ static atomic_int least_level = ASYNCIO_LOG_WARNING; /* apart: what nobody wants
 
 void asyncio_set_log_function(asyncio_log_function *fn, void *arg, enum asyncio_log_level least)
 {
-    pthread_mutex_lock(&sink_lock);
+    sys_lock(SYS_LOCK_LOG);
     sink.fn = fn != NULL ? fn : write_to_stderr;
     sink.arg = arg;
     atomic_store(&least_level, (int)least);
-    pthread_mutex_unlock(&sink_lock);
+    sys_unlock(SYS_LOCK_LOG);
 }
 
 /* One system call, so that lines of several threads and processes do not mix. */
@@ -89,10 +89,10 @@ void log_write(enum asyncio_log_level level, const char *format, ...)
     format_message(message, format, args);
     va_end(args);
 
-    pthread_mutex_lock(&sink_lock);
+    sys_lock(SYS_LOCK_LOG);
     asyncio_log_function *fn = sink.fn;
     void *arg = sink.arg;
-    pthread_mutex_unlock(&sink_lock);
+    sys_unlock(SYS_LOCK_LOG);
     fn(arg, level, message);
     errno = saved;
 }

@@ -9,7 +9,6 @@
 #include "ground/stack_overflow.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -24,7 +23,6 @@ static const int faults[] = { SIGSEGV, SIGBUS };
 enum { FAULT_COUNT = sizeof faults / sizeof faults[0] };
 
 /* Of the process. */
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static unsigned watching;
 static bool installed[FAULT_COUNT];
 static stack_overflow_find *find_running;
@@ -130,24 +128,24 @@ static void handlers_install(stack_overflow_find *find)
 
     action.sa_sigaction = on_fault;
     (void)sigemptyset(&action.sa_mask);
-    pthread_mutex_lock(&mutex);
+    sys_lock(SYS_LOCK_FAULTS);
     if (watching++ == 0) {
         find_running = find;
         for (size_t i = 0; i < FAULT_COUNT; i++)
             installed[i] =
                 has_default_action(faults[i]) && sigaction(faults[i], &action, NULL) == 0;
     }
-    pthread_mutex_unlock(&mutex);
+    sys_unlock(SYS_LOCK_FAULTS);
 }
 
 static void handlers_remove(void)
 {
-    pthread_mutex_lock(&mutex);
+    sys_lock(SYS_LOCK_FAULTS);
     if (--watching == 0)
         for (size_t i = 0; i < FAULT_COUNT; i++)
             if (installed[i] && has_our_action(faults[i]))
                 set_default(faults[i]);
-    pthread_mutex_unlock(&mutex);
+    sys_unlock(SYS_LOCK_FAULTS);
 }
 
 static int alternate_install(void)

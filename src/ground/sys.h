@@ -8,6 +8,7 @@
 #define ASYNCIO_GROUND_SYS_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -175,7 +176,33 @@ void sys_child_wait(long pid, int pidfd);
  * the first 15 bytes of `name`. */
 int sys_thread_start(pthread_t *thread, void *(*fn)(void *arg), void *arg, const char *name);
 unsigned sys_processor_count(void);
-long sys_process_id(void);
+
+extern atomic_long sys_process_known; /* 0: not yet */
+long sys_process_find(void);
+static inline long sys_process_id(void)
+{
+    long id = atomic_load_explicit(&sys_process_known, memory_order_relaxed);
+
+    return id != 0 ? id : sys_process_find();
+}
+
+/* The locks of the process, each held for moments, and no two at once.  A fork finds all of them
+ * open, in both processes. */
+enum sys_lock {
+    SYS_LOCK_LOG,
+    SYS_LOCK_FAULTS,
+    SYS_LOCK_ORIGINS,
+    SYS_LOCK_SIGNALS,
+    SYS_LOCK_SCHEDULERS,
+    SYS_LOCKS
+};
+void sys_lock(enum sys_lock lock);
+void sys_unlock(enum sys_lock lock);
+
+/* Has forget() called in the child of every fork, before fork() returns there; signals are blocked
+ * meanwhile.  Once, however often it is told. */
+void sys_forget_in_child(void (*forget)(void));
+
 int sys_thread_id(void);                                    /* as in /proc/PID/task */
 void sys_write_text(int fd, const char *text, size_t size); /* all of it, as far as it goes */
 /* How many threads the process has, without those of a sanitizer and those that idle; -ENOTSUP. */

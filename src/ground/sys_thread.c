@@ -121,8 +121,15 @@ static int threads_of_tsan(void)
 
 static atomic_int idle_threads;
 
+static void forget_threads(void)
+{
+    atomic_store(&idle_threads, 0);
+}
+
 void sys_threads_idle(int change)
 {
+    if (change > 0)
+        sys_forget_in_child(forget_threads);
     atomic_fetch_add(&idle_threads, change);
 }
 

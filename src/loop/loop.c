@@ -69,8 +69,17 @@ static void set_options(struct asyncio_loop *loop, const struct asyncio_loop_opt
     loop->process = sys_process_id();
 }
 
+/* A fork's child runs no loop and has none.  Those of its parent, and what they have of the kernel,
+ * are the parent's: it may not use them (loop_check), nor close them. */
+static void forget_loops(void)
+{
+    loop_current = NULL;
+    loop_set = NULL;
+}
+
 static void init(struct asyncio_loop *loop)
 {
+    sys_forget_in_child(forget_loops);
     circle_init(&loop->ready);
     circle_init(&loop->batch);
     atomic_init(&loop->references, 1);
@@ -209,6 +218,8 @@ static void tell_guests(struct asyncio_loop *loop)
 
 int asyncio_loop_close(asyncio_loop *loop)
 {
+    if (loop->process != sys_process_id())
+        return ASYNCIO_EWRONGLOOP;
     if (loop->running)
         return -EBUSY;
     if (loop->closed)
@@ -239,7 +250,8 @@ asyncio_loop *asyncio_loop_ref(asyncio_loop *loop)
 
 void asyncio_loop_unref(asyncio_loop *loop)
 {
-    if (loop == NULL || atomic_fetch_sub(&loop->references, 1) != 1)
+    if (loop == NULL || loop->process != sys_process_id() ||
+        atomic_fetch_sub(&loop->references, 1) != 1)
         return;
     asyncio_loop_close(loop);
     /* Now, and not in whichever thread lets go last: tasks are for one thread. */
@@ -265,8 +277,6 @@ void loop_let_go(struct asyncio_loop *loop)
 
 asyncio_loop *asyncio_get_running_loop(void)
 {
-    if (loop_current != NULL && loop_current->process != sys_process_id())
-        return NULL; /* a fork's child */
     return loop_current;
 }
 
@@ -301,6 +311,8 @@ int loop_check(const struct asyncio_loop *loop)
 {
     if (loop->closed)
         return ASYNCIO_ECLOSED;
+    if (loop->process != sys_process_id())
+        return ASYNCIO_EWRONGLOOP;
     if (loop->debug && loop->running && !pthread_equal(loop->thread, pthread_self()))
         return ASYNCIO_EWRONGLOOP;
     return 0;

@@ -93,9 +93,9 @@ struct asyncio_loop {
     void *backend_state;
     int wake_fd;
     char backend_info[64];
-    size_t operations; /* submitted and not done */
-    size_t holds;      /* other things that may still wake it: jobs, signals, ... */
-    size_t jobs;       /* of these, work in threads: virtual time waits for it */
+    size_t operations;        /* submitted and not done */
+    size_t holds;             /* other things that may still wake it: jobs, signals, ... */
+    size_t jobs;              /* of these, work in threads: virtual time waits for it */
     atomic_uint jobs_waiting; /* of these, those that wait for a task of this loop */
 
     const struct loop_client *client;
@@ -215,7 +215,8 @@ static inline void loop_take(struct asyncio_loop *loop, struct asyncio_handle *h
 
 /* ---- running ---- */
 
-/* Runs until stopped: 0, or loop->exit_code.  -EBUSY, ASYNCIO_ECLOSED, -ENOTSUP after a fork. */
+/* Runs until stopped: 0, or loop->exit_code.  -EBUSY, ASYNCIO_ECLOSED.  ASYNCIO_EWRONGLOOP: in
+ * the child of a fork, whose loop this is not. */
 int loop_run(struct asyncio_loop *loop);
 
 /* The same, and ends once over(arg) holds, which is asked after each iteration. */

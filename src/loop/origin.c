@@ -5,12 +5,12 @@
  */
 #include "loop/origin.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "ground/backtrace.h"
 #include "ground/memory.h"
+#include "ground/sys.h"
 
 enum { FRAMES = 10, FRAMES_SKIPPED = 2 };
 
@@ -19,7 +19,6 @@ struct origin {
     size_t count;
 };
 
-static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct origin *table;
 static unsigned table_count, table_capacity;
 
@@ -52,11 +51,11 @@ unsigned origin_record(void)
     struct origin origin = { .count = 0 };
 
     origin.count = backtrace_capture(origin.frames, FRAMES, FRAMES_SKIPPED);
-    pthread_mutex_lock(&table_lock);
+    sys_lock(SYS_LOCK_ORIGINS);
     unsigned number = find(&origin);
     if (number == 0)
         number = add(&origin);
-    pthread_mutex_unlock(&table_lock);
+    sys_unlock(SYS_LOCK_ORIGINS);
     return number;
 }
 
@@ -65,10 +64,10 @@ const char *origin_describe(unsigned origin, char *text, size_t size)
     struct origin found = { .count = 0 };
     size_t used = 0;
 
-    pthread_mutex_lock(&table_lock);
+    sys_lock(SYS_LOCK_ORIGINS);
     if (origin > 0 && origin <= table_count)
         found = table[origin - 1];
-    pthread_mutex_unlock(&table_lock);
+    sys_unlock(SYS_LOCK_ORIGINS);
     if (found.count == 0 || size == 0)
         return NULL;
     text[0] = '\0';
@@ -84,9 +83,9 @@ const char *origin_describe(unsigned origin, char *text, size_t size)
 
 void origin_forget_all(void)
 {
-    pthread_mutex_lock(&table_lock);
+    sys_lock(SYS_LOCK_ORIGINS);
     memory_free(table);
     table = NULL;
     table_count = table_capacity = 0;
-    pthread_mutex_unlock(&table_lock);
+    sys_unlock(SYS_LOCK_ORIGINS);
 }

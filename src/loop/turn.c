@@ -192,7 +192,7 @@ static bool quantum_over(struct asyncio_loop *loop)
 
 static void run_batch(struct asyncio_loop *loop)
 {
-    while (!circle_empty(&loop->batch) && loop->exit_code == 0) {
+    while (!circle_empty(&loop->batch) && loop->exit_code == 0 && loop == loop_current) {
         struct asyncio_handle *handle = handle_of(loop->batch.next_);
 
         /* A batch is finished whatever it takes; but the clock may show timers to be due. */
@@ -239,10 +239,10 @@ static int begin(struct asyncio_loop *loop)
 {
     if (loop->closed)
         return ASYNCIO_ECLOSED;
-    if (loop->running || loop_current != NULL)
-        return -EBUSY;
     if (loop->process != sys_process_id())
         return ASYNCIO_EWRONGLOOP;
+    if (loop->running || loop_current != NULL)
+        return -EBUSY;
     loop->running = true;
     loop->thread = pthread_self();
     loop->exit_code = 0;
@@ -254,9 +254,10 @@ static int begin(struct asyncio_loop *loop)
     return 0;
 }
 
+/* The child of a fork that comes back here finds that its parent's loop does not run in it. */
 static int end(struct asyncio_loop *loop)
 {
-    int code = loop->exit_code;
+    int code = loop == loop_current ? loop->exit_code : ASYNCIO_EWRONGLOOP;
 
     if (code == 0 && loop->deadlocked)
         code = -EDEADLK;
@@ -283,7 +284,8 @@ int loop_run_until(struct asyncio_loop *loop, bool (*over)(void *arg), void *arg
         return r;
     do
         loop_turn(loop, -1);
-    while (loop->exit_code == 0 && !atomic_load(&loop->stopping) && !over(arg));
+    while (loop->exit_code == 0 && loop == loop_current && !atomic_load(&loop->stopping) &&
+           !over(arg));
     atomic_store(&loop->stopping, false);
     return end(loop);
 }

@@ -8,6 +8,7 @@
 #include "run/sigint.h"
 
 #include "ground/memory.h"
+#include "ground/sys.h"
 #include "task/task.h"
 
 enum runner_state {
@@ -201,6 +202,8 @@ static int close_loop(asyncio_runner *runner)
         return -EBUSY;
     if (loop == NULL)
         return 0; /* never opened, or closed already: nothing changes */
+    if (loop->process != sys_process_id())
+        return ASYNCIO_EWRONGLOOP; /* a fork's child leaves to its parent what is the parent's */
     runner->private_ = (struct asyncio_runner_){ .state_ = RUNNER_CLOSED };
     int r = end_tasks(loop);
     end_threads(loop, &threads_ended, runner->options.executor_timeout);

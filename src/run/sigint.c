@@ -51,7 +51,8 @@ int sigint_unwatch(struct sigint *sigint, int r)
 {
     if (sigint->main == NULL)
         return r;
-    signals_deliver(sigint->watch.loop); /* what came after the loop's last look */
+    if (sigint->watch.loop->signals != NULL) /* a fork's child has none */
+        signals_deliver(sigint->watch.loop); /* what came after the loop's last look */
     signal_watch_stop(&sigint->watch);
     if (!sigint->came)
         return r;

@@ -254,7 +254,7 @@ int asyncio_task_group_exit(asyncio_task_group *group, int r)
     int error = scope_exit(&group->scope_);
     bool outside = r == -ECANCELED;
 
-    if ((group->state_ & ENTERED) == 0)
+    if ((group->state_ & ENTERED) == 0 || error == ASYNCIO_EWRONGLOOP)
         return r < 0 ? r : error;
     group->state_ |= EXITING;
     if (r < 0 && (group->state_ & ABORTING) == 0)

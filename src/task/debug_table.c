@@ -8,12 +8,11 @@
  */
 #include "task/debug_table.h"
 
-#include <pthread.h>
 #include <stddef.h>
 
+#include "ground/sys.h"
 #include "task/task.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct asyncio_link_ schedulers;
 
 #if defined(FIBER_X86_64)
@@ -84,14 +83,19 @@ __attribute__((section(DEBUG_TABLE_SECTION), used)) struct debug_table debug_tab
 
 void debug_table_add(struct scheduler *scheduler)
 {
-    pthread_mutex_lock(&lock);
+    sys_lock(SYS_LOCK_SCHEDULERS);
     list_push_back(&schedulers, &scheduler->all);
-    pthread_mutex_unlock(&lock);
+    sys_unlock(SYS_LOCK_SCHEDULERS);
+}
+
+void debug_table_forget(void)
+{
+    schedulers = (struct asyncio_link_){ .next_ = NULL };
 }
 
 void debug_table_remove(struct scheduler *scheduler)
 {
-    pthread_mutex_lock(&lock);
+    sys_lock(SYS_LOCK_SCHEDULERS);
     list_remove(&schedulers, &scheduler->all);
-    pthread_mutex_unlock(&lock);
+    sys_unlock(SYS_LOCK_SCHEDULERS);
 }

@@ -48,5 +48,6 @@ struct scheduler;
 /* Puts a scheduler into the list, or takes it out. */
 void debug_table_add(struct scheduler *scheduler);
 void debug_table_remove(struct scheduler *scheduler);
+void debug_table_forget(void); /* all: in the child of a fork */
 
 #endif

@@ -42,6 +42,13 @@ static void ends(struct asyncio_loop *loop)
     loop->scheduler->thread_id = 0;
 }
 
+/* Who forks is no task in the child, and none of its parent's tasks goes on there. */
+static void forget_tasks(void)
+{
+    task_current = NULL;
+    debug_table_forget();
+}
+
 struct scheduler *scheduler_of(struct asyncio_loop *loop)
 {
     if (loop->scheduler != NULL)
@@ -49,6 +56,7 @@ struct scheduler *scheduler_of(struct asyncio_loop *loop)
     struct scheduler *scheduler = memory_zeroed(sizeof *scheduler);
     if (scheduler == NULL)
         return NULL;
+    sys_forget_in_child(forget_tasks);
     scheduler->loop = loop;
     loop->scheduler = scheduler;
     loop->client = &task_client;

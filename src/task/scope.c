@@ -5,6 +5,7 @@
  * with one open.
  */
 #include "ground/log.h"
+#include "ground/sys.h"
 #include "task/task.h"
 
 enum { SCOPE_OPEN = 0x5c0be };
@@ -28,12 +29,23 @@ void scope_enter(struct asyncio_scope_ *scope, const struct asyncio_scope_type_ 
     self->scopes = scope;
 }
 
+/* A fork's child on its way out of its parent's task: that is nobody's there. */
+static bool is_in_child(const asyncio_task *task)
+{
+    return task != NULL && task->loop->process != sys_process_id();
+}
+
 int scope_exit(struct asyncio_scope_ *scope)
 {
     asyncio_task *self = task_current;
 
     if (scope->state_ != SCOPE_OPEN)
         die("a scope was left that is not open");
+    if (is_in_child(scope->task_)) {
+        scope->state_ = 0;
+        scope->task_->scopes = scope->outer_;
+        return ASYNCIO_EWRONGLOOP;
+    }
     if (scope->task_ != self)
         die("a %s was left by another task than the one that entered it", scope->type_->kind);
     scope->state_ = 0;

@@ -214,6 +214,14 @@ static void end(asyncio_task *task, int r)
     scheduler->zombie = task;
 }
 
+/* A fork's child has come back out of the body of a task of its parent's.  The loop is not its
+ * own, and must not go on here: the run ends. */
+static void end_run_in_child(asyncio_task *task)
+{
+    task_current = task;
+    loop_exit(task->loop, ASYNCIO_EWRONGLOOP);
+}
+
 void task_main(void *arg)
 {
     asyncio_task *task = arg;
@@ -222,6 +230,8 @@ void task_main(void *arg)
         task_reap(task->scheduler);
     task->started = true;
     int r = task->fn(task->arg);
+    if (task_current != task)
+        end_run_in_child(task);
     if (task->scopes != NULL)
         die("task '%s' returned with a %s still open; its storage is about to vanish",
             asyncio_task_get_name(task), task->scopes->type_->kind);

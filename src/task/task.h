@@ -237,7 +237,8 @@ struct asyncio_scope_type_ {
  * Entering one that is open already aborts. */
 void scope_enter(struct asyncio_scope_ *scope, const struct asyncio_scope_type_ *type);
 
-/* Closes it: 0, or scope->error_ (then there is nothing to undo).  Aborts when it is not the
+/* Closes it: 0, or scope->error_ (then there is nothing to undo).  ASYNCIO_EWRONGLOOP: in the child
+ * of a fork, where nothing that the scope stands for goes on.  Aborts when it is not the
  * innermost, or not this task's. */
 int scope_exit(struct asyncio_scope_ *scope);
 

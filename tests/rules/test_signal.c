@@ -502,3 +502,47 @@ TEST(loops_of_several_threads_get_it)
     CHECK_INT(r, SIGUSR1);
     CHECK_INT(other, SIGUSR1);
 }
+
+/* ---- many loops ---- */
+
+enum { MANY_LOOPS = 100 };
+
+static int wait_and_count(void *arg)
+{
+    TRY(asyncio_wait_signal(SIGUSR1));
+    ++*(int *)arg;
+    return 0;
+}
+
+static int run_all(asyncio_loop *const *loops, int made)
+{
+    int r = 0;
+
+    for (int i = 0; i < made && r == 0; i++)
+        for (int turn = 0; turn < 3 && r == 0; turn++)
+            r = asyncio_loop_run_once(loops[i], 0);
+    return r;
+}
+
+/* One for each processor of a big machine: all are told. */
+TEST(SIG_01_many_loops_wait)
+{
+    asyncio_loop *loops[MANY_LOOPS];
+    int made = 0, count_told = 0, r = 0;
+
+    if (test_is_torture())
+        SKIP("a hundred times what the others show");
+    while (made < MANY_LOOPS && r == 0) {
+        r = asyncio_new_event_loop(&loops[made], NULL);
+        if (r == 0)
+            r = asyncio_loop_create_task(loops[made++], NULL, wait_and_count, &count_told, NULL);
+    }
+    if (CHECK_INT(r, 0) && CHECK_INT(run_all(loops, made), 0)) {
+        raise(SIGUSR1);
+        CHECK_INT(run_all(loops, made), 0);
+        CHECK_INT(count_told, MANY_LOOPS);
+    }
+    while (made > 0)
+        asyncio_loop_unref(loops[--made]);
+    CHECK(is_default(SIGUSR1));
+}
