@@ -53,7 +53,7 @@ static void readable(asyncio_op *op, int result)
         read_once(transport);
     else if (result < 0 && result != -ECANCELED)
         transport_lost(base, result);
-    if (base->reading)
+    if (base->reading && result != -ECANCELED) /* by the loop that closes */
         fd_transport_read_start(base);
     transport_release(base);
 }

@@ -199,10 +199,15 @@ static bool complete_operation(struct asyncio_loop *loop)
  * Nothing else runs any more. */
 static void complete_operations(struct asyncio_loop *loop)
 {
-    files_close(loop);
-    loop->backend->close(loop);
     while (complete_operation(loop))
         continue;
+}
+
+static void close_backend(struct asyncio_loop *loop)
+{
+    files_close(loop);
+    loop->backend->close(loop);
+    complete_operations(loop);
 }
 
 static void tell_guests(struct asyncio_loop *loop)
@@ -227,9 +232,10 @@ int asyncio_loop_close(asyncio_loop *loop)
     if (loop->client != NULL)
         loop->client->closing(loop);
     watches_close(loop);
-    complete_operations(loop);
+    close_backend(loop);
     remote_drop(loop);
     tell_guests(loop);
+    complete_operations(loop); /* that guests submitted all the same */
     if (loop->remote.runner.state_ == HANDLE_READY)
         loop_unready(&loop->remote.runner);
     drop_handles(loop, &loop->ready);
