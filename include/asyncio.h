@@ -656,6 +656,10 @@ ASYNCIO_SUSPENDS int asyncio_getnameinfo(char *host, size_t host_size, char *ser
 /* ---- streams: opening ----------------------------------------------------------------------- */
 
 typedef struct asyncio_connection_options {
+    asyncio_tls_context *tls;     /* asyncio/tls.h; NULL: no TLS */
+    const char *server_hostname;  /* to verify; NULL: the host connected to; "": none */
+    double tls_handshake_timeout; /* 60 s */
+    double tls_shutdown_timeout;  /* 30 s */
     size_t limit;                 /* of bytes read ahead, and of a line; 64 KiB */
     int family, protocol, flags;  /* for the resolver */
     const char *local_host;       /* where to bind this end */
@@ -798,6 +802,9 @@ typedef struct asyncio_server_options {
     const asyncio_socket *socket; /* a bound one instead, which is taken over */
     int family, flags;            /* for the resolver; flags: AI_PASSIVE */
     int backlog;                  /* 100 */
+    asyncio_tls_context *tls;     /* asyncio/tls.h; NULL: no TLS */
+    double tls_handshake_timeout; /* 60 s */
+    double tls_shutdown_timeout;  /* 30 s */
     size_t limit;                 /* of bytes read ahead, per stream, and of a line; 64 KiB */
     size_t max_clients;           /* more have to wait to be accepted; 0: no limit */
     size_t stack_size;            /* of the handlers' tasks */

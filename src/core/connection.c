@@ -1,10 +1,11 @@
 /* connection.c - connections of protocols: a transport over what a connector has connected.
  *
- * The transport, and what its protocol does, has the context of who asked for the connection.
+ * The transport, and what its protocol does, has the context of who asked for the connection.  With
+ * TLS there is a transport from the start, which keeps what the options say about it.
  */
 #include "core/connector.h"
 
-#include "core/transport.h"
+#include "core/transport_tls.h"
 #include "ground/memory.h"
 #include "ground/sys.h"
 
@@ -14,11 +15,14 @@ struct opening {
     asyncio_protocol *protocol;
     struct context_node *context;
     struct connector *connector;
+    struct asyncio_transport *tls; /* NULL: there is none, or it is on its own */
 };
 
 static void end(struct opening *opening)
 {
     connector_free(opening->connector);
+    if (opening->tls != NULL)
+        transport_discard(opening->tls);
     context_node_unref(opening->context);
     memory_free(opening);
 }
@@ -33,7 +37,9 @@ static bool cancel(asyncio_future *done, const char *reason)
 static int make_transport(struct asyncio_transport **transport, struct opening *opening, int fd)
 {
     struct context_slot slot, *outer = context_enter(&slot, context_node_ref(opening->context));
-    int r = socket_transport_over(transport, opening->loop, opening->protocol, fd,
+    asyncio_protocol *protocol =
+        opening->tls != NULL ? tls_transport_protocol(opening->tls) : opening->protocol;
+    int r = socket_transport_over(transport, opening->loop, protocol, fd,
                                   connector_peer(opening->connector));
 
     context_leave(&slot, outer);
@@ -46,14 +52,29 @@ static void ended(void *owner, int result)
 {
     struct opening *opening = owner;
     asyncio_future *done = opening->done;
-    struct asyncio_transport *transport;
+    struct asyncio_transport *transport, *tls = opening->tls;
     int r = result < 0 ? result : make_transport(&transport, opening, result);
 
+    if (r == 0)
+        opening->tls = NULL;
     end(opening);
     if (r < 0)
         future_finish(done, r, NULL);
+    else if (tls != NULL)
+        tls_transport_open(tls, done, transport);
     else
         transport_open(transport, done);
+}
+
+static int make_tls(struct opening *opening, const struct connect_target *target,
+                    const asyncio_connection_options *options)
+{
+    struct tls_settings settings;
+    int r = tls_settings_of_connection(&settings, target->host, options);
+
+    if (r < 0 || settings.context == NULL)
+        return r;
+    return tls_transport_new(&opening->tls, opening->loop, opening->protocol, &settings);
 }
 
 /* -EINPROGRESS, or a socket: the rest is ended()'s. */
@@ -68,7 +89,9 @@ static int begin(asyncio_future *done, struct asyncio_loop *loop, asyncio_protoc
         .done = done, .loop = loop, .protocol = protocol, .context = context_capture()
     };
     done->owner_ = opening;
-    int r = connector_start(&opening->connector, loop, target, options, ended, opening);
+    int r = make_tls(opening, target, options);
+    if (r == 0)
+        r = connector_start(&opening->connector, loop, target, options, ended, opening);
     if (r < 0 && r != -EINPROGRESS)
         end(opening);
     else if (r >= 0)

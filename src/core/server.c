@@ -5,6 +5,9 @@
  * last client of a closed server wakes those who wait for that.
  */
 #include "core/server.h"
+
+#include <stdio.h>
+
 #include "ground/memory.h"
 #include "ground/sys.h"
 #include "loop/op.h"
@@ -14,6 +17,7 @@ void server_release(struct asyncio_server *server)
     if (--server->references > 0)
         return;
     context_node_unref(server->context);
+    asyncio_tls_context_unref(server->tls.context);
     memory_free(server);
 }
 
@@ -100,6 +104,19 @@ void server_client_join(struct server_client *client, struct asyncio_server *ser
     server->client_count++;
     server->active_count++;
     server->busy_count++;
+}
+
+void server_report_handshake(struct asyncio_server *server, struct asyncio_transport *transport,
+                             int error)
+{
+    char message[300];
+
+    if (!server->loop->debug || error == -ECANCELED)
+        return;
+    snprintf(message, sizeof message, "the TLS handshake with a client failed: %s",
+             tls_transport_failure(transport));
+    loop_report(server->loop, message, error,
+                &(asyncio_exception_context){ .transport = transport });
 }
 
 void server_client_ended(struct server_client *client, bool ran)

@@ -23,6 +23,7 @@
 
 #include "core/future.h"
 #include "core/socket_file.h"
+#include "core/transport_tls.h"
 
 enum { SERVER_BACKLOG = 100, SERVER_DETAIL_SIZE = 200 };
 
@@ -77,6 +78,7 @@ struct asyncio_server {
     struct context_node *context; /* that of who started serving */
     size_t limit, max_clients, stack_size;
     int backlog;
+    struct tls_settings tls; /* without a context: no TLS */
     struct asyncio_link_ clients;
     size_t client_count, active_count, busy_count;
     size_t finished, cancelled; /* clients that were active, up to now */
@@ -142,6 +144,10 @@ void server_client_ended(struct server_client *client, bool ran);
 /* To be called when it has ended, when its stream was kept by the user (it is `kept` then), and
  * when the connection is `closed`, in any order.  The server may be gone after it. */
 void server_client_update(struct server_client *client, bool kept, bool closed);
+
+/* What debug mode tells of a client that failed before it was one. */
+void server_report_handshake(struct asyncio_server *server, struct asyncio_transport *transport,
+                             int error);
 
 /* What becomes of all of them.  abort_busy: not those that were detached from their handlers. */
 void server_cancel_clients(struct asyncio_server *server);

@@ -61,6 +61,9 @@ static struct asyncio_server *new_server(struct asyncio_loop *loop, size_t capac
     server->backlog = options->backlog > 0 ? options->backlog : SERVER_BACKLOG;
     /* Without it a shortage of descriptors is only waited out. */
     server->reserve_fd = sys_event_open();
+    asyncio_ignore(tls_settings_of_server(&server->tls, options)); /* which was checked */
+    if (server->tls.context != NULL)
+        asyncio_tls_context_ref(server->tls.context);
     return server;
 }
 
@@ -159,6 +162,7 @@ static void finish(struct making *making, int r, const char *reason)
     for (size_t i = 0; i < making->host_count; i++)
         lookup_clear(&making->hosts[i].lookup);
     context_node_unref(making->context);
+    asyncio_tls_context_unref(making->options.tls);
     memory_free(making);
     future_finish(done, r, reason);
 }
@@ -281,6 +285,8 @@ static void create_of_hosts(struct asyncio_loop *loop, asyncio_future *done,
     making->request = *request;
     making->options = *options;
     making->options.host = NULL;
+    if (options->tls != NULL)
+        asyncio_tls_context_ref(options->tls);
     making->context = context_capture();
     int r = look_all_up(making, options->host);
     if (r < 0) {
@@ -302,7 +308,9 @@ static int check(const struct server_request *request, const asyncio_server_opti
 
     if (request->handler == NULL && request->factory == NULL)
         return -EINVAL;
-    return isnan(options->grace) || ways > 1 || options->port > PORT_MAX ? -EINVAL : 0;
+    if (isnan(options->grace) || ways > 1 || options->port > PORT_MAX)
+        return -EINVAL;
+    return tls_settings_of_server(&(struct tls_settings){ 0 }, options);
 }
 
 void server_create(struct asyncio_loop *loop, asyncio_future *done, struct asyncio_server **server,

@@ -1,8 +1,9 @@
 /* server_protocol.c - the clients of a server that are protocols: a transport each.
  *
- * The transport is made before the factory is asked, so that nothing can fail once there is a
- * protocol: it hears of connection_made and connection_lost, whatever comes.  The client ends, in
- * one go, when connection_lost has returned.
+ * The transport is made before the factory is asked, with TLS also the handshake, so that nothing
+ * can fail once there is a protocol: it hears of connection_made and connection_lost, whatever
+ * comes.  The client ends, in one go, when connection_lost has returned, or the handshake has
+ * failed, of which only the debug mode tells.
  */
 #include "core/server.h"
 #include "core/transport.h"
@@ -19,25 +20,17 @@ static struct asyncio_transport *transport_of(struct server_client *base)
     return CONTAINER_OF(base, struct protocol_client, base)->transport;
 }
 
-/* connection_lost has returned. */
-static void gone(struct asyncio_transport *transport)
+static void leave(struct protocol_client *client, bool ran)
 {
-    struct protocol_client *client = transport->owner;
-
-    server_client_ended(&client->base, true);
+    server_client_ended(&client->base, ran);
     server_client_update(&client->base, false, true);
     memory_free(client);
 }
 
-/* On failure the socket is closed. */
-static int make_transport(struct asyncio_transport **transport, struct asyncio_server *server,
-                          int fd, const asyncio_address *from)
+/* connection_lost has returned. */
+static void gone(struct asyncio_transport *transport)
 {
-    int r = socket_transport_new(transport, server->loop, NULL, fd, from);
-
-    if (r < 0)
-        sys_close(fd);
-    return r;
+    leave(transport->owner, true);
 }
 
 /* Gives the transport the protocol that it is for; false: there is none. */
@@ -52,29 +45,76 @@ static bool ask_factory(struct asyncio_server *server, struct asyncio_transport 
     return protocol != NULL;
 }
 
-static int start(struct asyncio_server *server, int fd, const asyncio_address *from)
+static void join(struct protocol_client *client, struct asyncio_server *server)
 {
-    struct protocol_client *client = memory_get(sizeof *client);
+    client->transport->owner = client;
+    server_client_join(&client->base, server);
+}
 
-    if (client == NULL) {
-        sys_close(fd);
-        return -ENOMEM;
-    }
-    int r = make_transport(&client->transport, server, fd, from);
-    if (r < 0) {
-        memory_free(client);
+/* ---- plain ---- */
+
+static int open_plain(struct protocol_client *client, struct asyncio_server *server, int fd,
+                      const asyncio_address *from)
+{
+    int r = socket_transport_new(&client->transport, server->loop, NULL, fd, from);
+
+    if (r < 0)
         return r;
-    }
     if (!ask_factory(server, client->transport)) {
         transport_discard(client->transport);
         memory_free(client);
         return 0;
     }
-    client->transport->owner = client;
+    join(client, server);
     client->transport->gone = gone;
-    server_client_join(&client->base, server);
     transport_open(client->transport, NULL);
     return 0;
+}
+
+/* ---- TLS ---- */
+
+static bool shaken(struct asyncio_transport *transport, int result)
+{
+    struct protocol_client *client = transport->owner;
+    struct asyncio_server *server = client->base.server;
+
+    if (result < 0)
+        server_report_handshake(server, transport, result);
+    if (result == 0 && ask_factory(server, transport)) {
+        transport->gone = gone;
+        return true;
+    }
+    leave(client, false);
+    return false;
+}
+
+static int open_tls(struct protocol_client *client, struct asyncio_server *server, int fd,
+                    const asyncio_address *from)
+{
+    struct tls_socket tls;
+    int r = tls_socket_new(&tls, server->loop, NULL, &server->tls, fd, from);
+
+    if (r < 0)
+        return r;
+    client->transport = tls.transport;
+    join(client, server);
+    tls_transport_open_for(tls.transport, shaken, tls.below);
+    return 0;
+}
+
+static int start(struct asyncio_server *server, int fd, const asyncio_address *from)
+{
+    struct protocol_client *client = memory_get(sizeof *client);
+    int r = -ENOMEM;
+
+    if (client != NULL)
+        r = server->tls.context == NULL ? open_plain(client, server, fd, from)
+                                        : open_tls(client, server, fd, from);
+    if (r == 0)
+        return 0;
+    sys_close(fd);
+    memory_free(client);
+    return r;
 }
 
 /* ---- what a server does to it ---- */

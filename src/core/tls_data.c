@@ -175,7 +175,7 @@ static void read_nothing(struct tls_transport *tls, int r)
     if (r == -EAGAIN)
         return;
     tls->peer_ended = r == 0 || r == ASYNCIO_EINCOMPLETE;
-    tls->truncated = r == ASYNCIO_EINCOMPLETE;
+    tls->truncated = r == ASYNCIO_EINCOMPLETE && tls->base.state == TRANSPORT_OPEN;
     if (!tls->peer_ended)
         tls_fail(tls, r);
     else if (tls->phase == TLS_ENDING)

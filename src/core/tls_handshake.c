@@ -22,13 +22,14 @@ static void say(struct tls_transport *tls, const char *format, va_list arguments
 static void give_up(struct tls_transport *tls, int error, const char *reason, bool in_order)
 {
     asyncio_future *done = tls->done;
-    bool upgrading = tls->upgraded != NULL;
 
     tls->phase = TLS_FAILED;
     tls->done = NULL;
     asyncio_timer_cancel(&tls->timer);
     tls_leave_below(tls, in_order);
-    if (upgrading) {
+    if (tls->shaken != NULL)
+        (void)tls->shaken(&tls->base, error); /* there is nothing to be opened */
+    if (tls->upgraded != NULL) {
         transport_take_place(&tls->base);
         transport_lost(&tls->base, error == -ECANCELED ? 0 : error);
     } else {
@@ -74,6 +75,10 @@ static void succeed(struct tls_transport *tls)
     asyncio_timer_cancel(&tls->timer);
     tls->phase = TLS_OPEN;
     tls->done = NULL;
+    if (tls->shaken != NULL && !tls->shaken(&tls->base, 0)) {
+        transport_discard(&tls->base); /* which aborts the one below */
+        return;
+    }
     if (tls->upgraded == NULL) {
         transport_open(&tls->base, done);
         return;
@@ -148,6 +153,13 @@ void tls_transport_open(struct asyncio_transport *transport, asyncio_future *don
 {
     attach(tls_of(transport), done, below);
     transport_open(below, NULL);
+}
+
+void tls_transport_open_for(struct asyncio_transport *transport, tls_shaken *shaken,
+                            struct asyncio_transport *below)
+{
+    tls_of(transport)->shaken = shaken;
+    tls_transport_open(transport, NULL, below);
 }
 
 static int begin_upgrade(void *arg)

@@ -38,7 +38,8 @@ struct tls_transport {
     asyncio_handle again; /* soon: goes on with what is there already */
     size_t read_high, read_low;
     struct byte_queue incoming, outgoing, gathered;
-    asyncio_future *done;                /* of the handshake; NULL: nobody waits */
+    asyncio_future *done; /* of the handshake; NULL: nobody waits, or `shaken` does */
+    tls_shaken *shaken;
     struct asyncio_transport **upgraded; /* NULL: it is a new connection */
     char failure[128];                   /* when it is not the engine that has failed */
 };

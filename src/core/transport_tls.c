@@ -90,13 +90,6 @@ bool tls_is(const struct asyncio_transport *transport)
     return transport->type == &tls_transport_type;
 }
 
-int tls_check_settings(const struct tls_settings *settings)
-{
-    double one = settings->handshake_timeout, other = settings->shutdown_timeout;
-
-    return one >= 0 && other >= 0 ? 0 : -EINVAL; /* nor a NaN */
-}
-
 static double timeout_or(double timeout, double otherwise)
 {
     return timeout > 0 ? timeout : otherwise;

@@ -24,6 +24,14 @@ struct tls_settings {
 /* -EINVAL: a timeout is negative or no number. */
 int tls_check_settings(const struct tls_settings *settings);
 
+/* What options say, with no context when there is to be no TLS.  `host` is the one connected to;
+ * NULL: it has no name.  -EINVAL: also options of TLS without TLS, or no name to verify. */
+int tls_settings_of_connection(struct tls_settings *settings, const char *host,
+                               const asyncio_connection_options *options);
+int tls_settings_of_accepted(struct tls_settings *settings,
+                             const asyncio_connection_options *options);
+int tls_settings_of_server(struct tls_settings *settings, const asyncio_server_options *options);
+
 /* NEW, and with nothing below yet.  The settings were checked and need only last for the call.
  * Until it is started it is to be ended with transport_discard(). */
 int tls_transport_new(struct asyncio_transport **transport, struct asyncio_loop *loop,
@@ -38,6 +46,13 @@ asyncio_protocol *tls_transport_protocol(struct asyncio_transport *transport);
 void tls_transport_open(struct asyncio_transport *transport, asyncio_future *done,
                         struct asyncio_transport *below);
 
+/* The same with a function in place of a future: it is told the end of the handshake, once.  After
+ * 0 it may give the transport its protocol; it returns whether the transport is to be opened. After
+ * an error, and if it is not, both are gone when it has returned. */
+typedef bool tls_shaken(struct asyncio_transport *transport, int result);
+void tls_transport_open_for(struct asyncio_transport *transport, tls_shaken *shaken,
+                            struct asyncio_transport *below);
+
 /* The same over `below`, which is open and whose protocol this one has: it keeps it, and it is
  * connected already.  Done, *upgraded is set.  Failed or cancelled, the protocol hears
  * connection_lost. */
@@ -47,8 +62,8 @@ void tls_transport_upgrade(struct asyncio_transport *transport, asyncio_future *
 /* What was read of the peer's TLS before, to be called before the upgrade.  -ENOMEM. */
 int tls_transport_preload(struct asyncio_transport *transport, const void *data, size_t size);
 
-/* Both for a socket, which is taken over unless this fails: made, to be opened by
- * tls_transport_open_socket(). */
+/* Both for a socket, which is taken over unless this fails; to be opened by tls_transport_open() or
+ * tls_transport_open_for(). */
 struct tls_socket {
     struct asyncio_transport *transport, *below;
 };
