@@ -6,14 +6,15 @@
  *
  * Out of descriptors, what cannot be accepted cannot be refused either: it stays in the kernel's
  * queue, and the socket stays readable.  So one descriptor is held in reserve, given up to accept
- * one connection and close it, and taken back.  Then accepting rests for a second, whatever was
- * short. That is reported once, until accepting works again.
+ * what is in the queue, one after the other, and to close it at once: who is told so can try again,
+ * or elsewhere.  Then accepting rests for a second, whatever was short, so that a server in want
+ * costs next to nothing.  One report says so, until there was no want for a minute.
  */
 #include "core/server.h"
 #include "ground/sys.h"
 #include "loop/op.h"
 
-static const double RETRY_DELAY = 1.0;
+static const double RETRY_DELAY = 1.0, SILENCE = 60.0;
 
 /* The connection failed, not the accepting: accept(2) lists these as to be treated like EAGAIN. */
 static bool is_of_connection(int error)
@@ -45,24 +46,31 @@ static void rest(struct asyncio_server *server)
 
 static void shed(struct asyncio_server *server, int listener)
 {
+    int fd;
+
+    if (server->reserve_fd < 0) /* somebody else was faster, the last time */
+        server->reserve_fd = sys_event_open();
     if (server->reserve_fd < 0)
         return;
     sys_close(server->reserve_fd);
-    sys_close(sys_accept(listener, NULL));
+    for (int n = 0; n < server->backlog && (fd = sys_accept(listener, NULL)) >= 0; n++)
+        sys_close(fd);
     server->reserve_fd = sys_event_open();
 }
 
 static void fail(struct listener *listener, int error)
 {
     struct asyncio_server *server = listener->server;
+    double now = asyncio_loop_time(server->loop);
+    bool is_news = now >= server->silent_until;
 
+    server->silent_until = now + SILENCE;
     if (error == -EMFILE || error == -ENFILE)
         shed(server, listener->fd);
     rest(server);
-    if (!server->starved)
+    if (is_news)
         loop_report(server->loop, "cannot accept connections, trying again every second", error,
                     &(asyncio_exception_context){ .socket = &listener->fd });
-    server->starved = true;
 }
 
 /* ---- accepting ---- */
@@ -95,7 +103,6 @@ static void take(struct listener *listener, int result)
             fail(listener, result);
         return;
     }
-    server->starved = false;
     int r = welcome(server, listener->op.accepted, &listener->from);
     if (r < 0)
         loop_report(server->loop, "a connection was closed, since it could not be handled", r,

@@ -88,7 +88,7 @@ struct asyncio_server {
     bool served_forever;
     /* Out of descriptors; see accept.c. */
     int reserve_fd;
-    bool starved;            /* which was reported */
+    double silent_until;     /* the next shortage is reported after it */
     bool resting, retry_set; /* not accepting; until the timer comes, if there is one */
     asyncio_timer retry;
     size_t listener_count;

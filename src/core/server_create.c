@@ -59,6 +59,7 @@ static struct asyncio_server *new_server(struct asyncio_loop *loop, size_t capac
     server->max_clients = options->max_clients;
     server->stack_size = options->stack_size;
     server->backlog = options->backlog > 0 ? options->backlog : SERVER_BACKLOG;
+    server->silent_until = -INFINITY;
     /* Without it a shortage of descriptors is only waited out. */
     server->reserve_fd = sys_event_open();
     asyncio_ignore(tls_settings_of_server(&server->tls, options)); /* which was checked */

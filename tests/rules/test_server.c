@@ -422,32 +422,30 @@ static int use_up(int *fds, int capacity, int spare)
     return count;
 }
 
-static int without_descriptors(asyncio_server *server, asyncio_stream *stream)
+static int without_descriptors(asyncio_server *server, asyncio_stream *stream, int reports)
 {
     /* It was accepted with the one in reserve, and closed. */
     TRY(expect_end(stream));
-    CHECK_INT(reported_count("cannot accept"), 1);
+    CHECK_INT(reported_count("cannot accept"), reports);
     CHECK(asyncio_server_is_serving(server));
     return asyncio_sleep(5);
 }
 
-/* SRV-12: out of descriptors it closes what it cannot serve, says so once, and goes on a second
- * after there are some again. */
-ECHO_TEST(out_of_descriptors, .arg = NULL)
+/* A client comes when there is no descriptor for it; after that one is served again. */
+static int starve(asyncio_server *server, int reports)
 {
     struct rlimit limit, small = { .rlim_cur = 64 };
     int fds[64];
     asyncio_stream *stream;
 
-    reported(asyncio_get_running_loop());
+    TRY(visit(server)); /* so that all that is made once is there */
     getrlimit(RLIMIT_NOFILE, &limit);
     small.rlim_max = limit.rlim_max;
-    TRY(visit(server)); /* so that all that is made once is there */
     setrlimit(RLIMIT_NOFILE, &small);
     int count = use_up(fds, 64, 1); /* the client's */
     int r = open_client(&stream, server);
     if (r == 0) {
-        r = without_descriptors(server, stream);
+        r = without_descriptors(server, stream, reports);
         asyncio_stream_free(stream);
     }
     while (count > 0)
@@ -455,6 +453,67 @@ ECHO_TEST(out_of_descriptors, .arg = NULL)
     setrlimit(RLIMIT_NOFILE, &limit);
     if (r == 0)
         r = asyncio_sleep(1);
-    CHECK(reported_count("cannot accept") <= 1);
+    CHECK(reported_count("cannot accept") <= reports);
     return r < 0 ? r : visit(server);
+}
+
+/* SRV-12: out of descriptors it closes what it cannot serve, says so, and goes on a second after
+ * there are some again.  It says so once, until that is a minute ago. */
+ECHO_TEST(out_of_descriptors, .arg = NULL)
+{
+    reported(asyncio_get_running_loop());
+    TRY(starve(server, 1));
+    TRY(asyncio_sleep(40));
+    TRY(starve(server, 1));
+    TRY(asyncio_sleep(70));
+    return starve(server, 2);
+}
+
+/* Opens connections without waiting for them: they will be in the queue of the server. */
+static int crowd_in(asyncio_server *server, int *fds, int count)
+{
+    asyncio_address address;
+
+    TRY(asyncio_address_init(&address, "127.0.0.1", asyncio_server_port(server)));
+    for (int i = 0; i < count; i++) {
+        TRY(fds[i] = sys_socket(AF_INET, SOCK_STREAM, 0));
+        int r = sys_connect(fds[i], &address);
+        TRY(r == -EINPROGRESS ? 0 : r);
+    }
+    return 0;
+}
+
+static int expect_all_closed(const int *fds, int count)
+{
+    char byte;
+
+    TRY(asyncio_sleep(0.5));
+    for (int i = 0; i < count; i++) {
+        int r = sys_recv(fds[i], &byte, 1);
+        CHECK(r == 0 || r == -ECONNRESET);
+    }
+    return 0;
+}
+
+/* SRV-12: all that wait in the queue are closed then, each at once. */
+SERVER_TEST(out_of_descriptors_for_many, echo)
+{
+    struct rlimit limit, small = { .rlim_cur = 64 };
+    int fds[64], crowd[CROWD] = { 0 };
+
+    reported(asyncio_get_running_loop());
+    TRY(visit(server));
+    getrlimit(RLIMIT_NOFILE, &limit);
+    small.rlim_max = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &small);
+    int count = use_up(fds, 64, CROWD);
+    int r = crowd_in(server, crowd, CROWD);
+    if (r == 0)
+        r = expect_all_closed(crowd, CROWD);
+    for (int i = 0; i < CROWD; i++)
+        sys_close(crowd[i] > 0 ? crowd[i] : -1);
+    while (count > 0)
+        close(fds[--count]);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    return r;
 }
