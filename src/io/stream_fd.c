@@ -21,7 +21,7 @@
 /* A terminal whose other side has gone says so by an error. */
 static int end_or_error(const struct fd_stream *fds, int r)
 {
-    return r == -EIO && fds->receive_kind == OP_READ ? 0 : r;
+    return r == -EIO && fds->terminal ? 0 : r;
 }
 
 int fd_stream_receive(struct asyncio_stream *stream, void *data, size_t size)
@@ -215,7 +215,7 @@ void fd_stream_init(struct fd_stream *fds, struct asyncio_loop *loop, size_t lim
     fds->send_kind = OP_SEND;
     fds->send_many_kind = OP_SENDV;
     fds->in_shared = fds->out_shared = false;
-    fds->hangs_up = fds->watching = fds->flushing = fds->evicted = false;
+    fds->hangs_up = fds->terminal = fds->watching = fds->flushing = fds->evicted = false;
     fds->ahead_error = 0;
     fds->receiving = NULL;
     fds->peer.size = 0;

@@ -14,6 +14,7 @@ struct fd_stream {
     unsigned char receive_kind, send_kind, send_many_kind; /* enum op_kind */
     bool in_shared, out_shared; /* others notice that it does not block: to be given back */
     bool hangs_up;              /* `out` tells when nobody reads there any more */
+    bool terminal;              /* `in` is one: its end is -EIO */
     bool watching;              /* ... and is being asked */
     bool flushing;              /* the loop has flush_op */
     bool evicted;               /* the reader's operation was ended by us */

@@ -156,6 +156,7 @@ static int take_in(struct fd_stream *fds, int fd)
         return kind;
     fds->in = fd;
     fds->receive_kind = kind == SYS_FILE_SOCKET ? OP_RECV : OP_READ;
+    fds->terminal = kind == SYS_FILE_CHARACTER;
     return kind;
 }
 
