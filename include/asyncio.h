@@ -112,6 +112,7 @@ typedef struct asyncio_task asyncio_task;
 typedef struct asyncio_context asyncio_context;
 typedef struct asyncio_stream asyncio_stream;
 typedef struct asyncio_server asyncio_server;
+typedef struct asyncio_process asyncio_process;
 typedef struct asyncio_tls_context asyncio_tls_context;
 typedef struct asyncio_transport asyncio_transport; /* lowlevel.h */
 typedef struct asyncio_protocol asyncio_protocol;   /* lowlevel.h */
@@ -913,6 +914,41 @@ typedef struct asyncio_process_options {
     size_t limit; /* of bytes read ahead, per pipe; 64 KiB */
     uintptr_t reserved_[4];
 } asyncio_process_options;
+
+/* Starts a program, argv[0] looked up in PATH, or a shell command.  The child gets the named files
+ * and no others, and default signal dispositions.  -ENOENT, -EACCES: argv[0], or cwd. */
+ASYNCIO_SUSPENDS int asyncio_create_subprocess_exec(asyncio_process **process,
+                                                    const char *const *argv,
+                                                    const asyncio_process_options *options);
+ASYNCIO_SUSPENDS int asyncio_create_subprocess_shell(asyncio_process **process, const char *command,
+                                                     const asyncio_process_options *options);
+
+/* Writes `input`, closes the child's input, appends what it writes, and waits for its end; `out`
+ * and `err` may be NULL.  That the child does not read is no error.  Cancelled: what came is in the
+ * buffers, and the child runs on. */
+ASYNCIO_SUSPENDS int asyncio_process_communicate(asyncio_process *process, const void *input,
+                                                 size_t size, asyncio_buffer *out,
+                                                 asyncio_buffer *err);
+
+/* Waits for its end, not for that of its pipes; a child whose output nobody reads may never end. */
+ASYNCIO_SUSPENDS int asyncio_process_wait(asyncio_process *process);
+
+/* The exit status, -N if signal N ended it, ASYNCIO_RUNNING. */
+int asyncio_process_returncode(const asyncio_process *process);
+int asyncio_process_pid(const asyncio_process *process);
+
+/* This side of its pipes, borrowed; NULL: none. */
+asyncio_stream *asyncio_process_stdin(const asyncio_process *process);
+asyncio_stream *asyncio_process_stdout(const asyncio_process *process);
+asyncio_stream *asyncio_process_stderr(const asyncio_process *process);
+
+/* -ESRCH: it has ended. */
+int asyncio_process_send_signal(asyncio_process *process, int signum);
+int asyncio_process_terminate(asyncio_process *process); /* SIGTERM */
+int asyncio_process_kill(asyncio_process *process);      /* SIGKILL */
+
+/* Gives it back.  A child that still runs is killed, and reaped in the background. */
+void asyncio_process_free(asyncio_process *process);
 
 /* ---- introspection --------------------------------------------------------------------------- */
 

@@ -48,6 +48,7 @@ static int run_on(const char *backend, program_main *program)
 PROGRAM(01_hello)
 PROGRAM(02_gather)
 PROGRAM(03_group)
+PROGRAM(05_process)
 PROGRAM(12_sync)
 
 /* ---- the queue: ends by SIGINT -------------------------------------------------------------- */

@@ -1,0 +1,545 @@
+/* test_process_pipes.c - the rules of subprocesses: pipes, communicate, descriptors, terminals. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+
+#include "rules/processes.h"
+
+enum { LARGE = 600000 };
+
+static void run_job(struct job *job)
+{
+    RUN(job_run, job);
+    if (!test_is_torture())
+        CHECK(job->code != ASYNCIO_RUNNING);
+}
+
+/* ---- communicate ---- */
+
+/* SUB-03: feeds, drains both, closes the input, waits for the exit. */
+TEST(SUB_03_communicate)
+{
+    struct job job = {
+        .command = "read -r line; echo got $line; cat; echo bad >&2; exit 3",
+        .options = { .in = ASYNCIO_PIPE, .out = ASYNCIO_PIPE, .err = ASYNCIO_PIPE },
+        .input = "one\ntwo\n",
+    };
+
+    run_job(&job);
+    CHECK_INT(job.code, 3);
+    CHECK_STR(job.out.data, "got one\ntwo\n");
+    CHECK_STR(job.err.data, "bad\n");
+    job_free(&job);
+}
+
+static char large[LARGE];
+
+/* SUB-03: a child that fills all pipes: no deadlock, however much goes each way. */
+TEST(SUB_03_fills_all_pipes)
+{
+    struct job job = {
+        .command = "exec tee /dev/fd/2",
+        .options = { .in = ASYNCIO_PIPE, .out = ASYNCIO_PIPE, .err = ASYNCIO_PIPE },
+        .input = large,
+        .input_size = LARGE,
+    };
+
+    for (size_t i = 0; i < LARGE; i++)
+        large[i] = (char)(i / 13);
+    run_job(&job);
+    CHECK_INT(job.code, 0);
+    CHECK_INT(job.out.size, LARGE);
+    CHECK_INT(job.err.size, LARGE);
+    CHECK(test_is_torture() || memcmp(job.out.data, large, LARGE) == 0);
+    CHECK(test_is_torture() || memcmp(job.err.data, large, LARGE) == 0);
+    job_free(&job);
+}
+
+static int communicate_without_buffers(void *arg)
+{
+    asyncio_process *process;
+
+    (void)arg;
+    TRY(asyncio_create_subprocess_shell(
+        &process, "head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2; exit 5",
+        &(asyncio_process_options){ .out = ASYNCIO_PIPE, .err = ASYNCIO_PIPE }));
+    int r = asyncio_process_communicate(process, NULL, 0, NULL, NULL);
+    if (r == 0)
+        CHECK_INT(asyncio_process_returncode(process), 5);
+    asyncio_process_free(process);
+    return r;
+}
+
+TEST(communicate_drains_what_nobody_wants)
+{
+    RUN(communicate_without_buffers, NULL);
+}
+
+/* SUB-04: without input, too, the child's input is closed. */
+TEST(SUB_04_no_input)
+{
+    struct job job = { .command = "cat; echo done",
+                       .options = { .in = ASYNCIO_PIPE, .out = ASYNCIO_PIPE } };
+
+    run_job(&job);
+    CHECK_INT(job.code, 0);
+    CHECK_STR(job.out.data, "done\n");
+    job_free(&job);
+}
+
+/* SUB-05: a child that does not read is no error: one that closes its pipes early. */
+TEST(SUB_05_child_does_not_read)
+{
+    struct job job = { .command = "exec 0<&-; echo deaf; exit 4",
+                       .options = { .in = ASYNCIO_PIPE, .out = ASYNCIO_PIPE },
+                       .input = large,
+                       .input_size = LARGE };
+
+    run_job(&job);
+    CHECK_INT(job.code, 4);
+    CHECK_STR(job.out.data, "deaf\n");
+    job_free(&job);
+}
+
+TEST(closes_all_pipes_early)
+{
+    struct job job = {
+        .command = "exec 0<&- 1>&- 2>&-; sleep 0.05; exit 6",
+        .options = { .in = ASYNCIO_PIPE, .out = ASYNCIO_PIPE, .err = ASYNCIO_PIPE },
+        .input = large,
+        .input_size = LARGE,
+    };
+
+    run_job(&job);
+    CHECK_INT(job.code, 6);
+    CHECK_INT(job.out.size + job.err.size, 0);
+    job_free(&job);
+}
+
+static int feed_nobody(void *arg)
+{
+    asyncio_process *process;
+
+    (void)arg;
+    TRY(asyncio_create_subprocess_shell(&process, "exit 0", NULL));
+    CHECK_INT(asyncio_process_communicate(process, "x", 1, NULL, NULL), -EINVAL);
+    int r = asyncio_process_communicate(process, NULL, 0, NULL, NULL);
+    asyncio_process_free(process);
+    return r;
+}
+
+TEST(input_without_a_pipe)
+{
+    RUN(feed_nobody, NULL);
+}
+
+static int limit_output(void *arg)
+{
+    asyncio_buffer out = { .limit = 1000 };
+    asyncio_process *process;
+
+    (void)arg;
+    TRY(asyncio_create_subprocess_shell(&process, "yes", &OUTPUT_PIPED(0)));
+    int r = asyncio_process_communicate(process, NULL, 0, &out, NULL);
+    if (r == ASYNCIO_ELIMIT) {
+        CHECK(out.size <= 1000);
+        CHECK_INT(asyncio_process_returncode(process), ASYNCIO_RUNNING);
+        r = 0;
+    } else if (r == 0) {
+        r = -EPROTO;
+    }
+    asyncio_process_free(process);
+    asyncio_buffer_free(&out);
+    return r;
+}
+
+/* A child that never stops: the buffer's limit does. */
+TEST(limit_of_the_output)
+{
+    RUN(limit_output, NULL);
+}
+
+static int keep_what_came(void *arg)
+{
+    asyncio_buffer out = { 0 };
+    asyncio_process *process;
+    asyncio_timeout timeout;
+
+    (void)arg;
+    TRY(asyncio_create_subprocess_shell(&process, "echo first; read -r line; echo $line",
+                                        &OUTPUT_PIPED(.in = ASYNCIO_PIPE)));
+    asyncio_process *again = process;
+    for (int ms = 0; ms < 200; ms++)
+        pause_briefly(); /* it has written by now */
+    asyncio_timeout_enter(&timeout, 1);
+    /* Its input is not closed: that end is ours to write to. */
+    int r = asyncio_stream_readall(asyncio_process_stdout(process), &out);
+    r = asyncio_timeout_exit(&timeout, r);
+    if (r == -ETIMEDOUT) {
+        CHECK_STR(out.data, "first\n");
+        CHECK_INT(asyncio_process_returncode(process), ASYNCIO_RUNNING);
+        r = asyncio_process_communicate(again, "second\n", 7, &out, NULL);
+        if (r == 0)
+            CHECK_STR(out.data, "first\nsecond\n");
+    }
+    asyncio_process_free(process);
+    asyncio_buffer_free(&out);
+    return r;
+}
+
+TEST(output_before_a_cancellation_is_kept)
+{
+    RUN(keep_what_came, NULL);
+}
+
+static int cancel_communicate(void *arg)
+{
+    asyncio_buffer out = { 0 };
+    asyncio_process *process;
+    asyncio_timeout timeout;
+
+    (void)arg;
+    TRY(asyncio_create_subprocess_shell(&process, "echo first; exec sleep 100", &OUTPUT_PIPED(0)));
+    for (int ms = 0; ms < 200; ms++)
+        pause_briefly();
+    asyncio_timeout_enter(&timeout, 1);
+    int r = asyncio_process_communicate(process, NULL, 0, &out, NULL);
+    r = asyncio_timeout_exit(&timeout, r);
+    if (r == -ETIMEDOUT) {
+        CHECK_STR(out.data, "first\n");
+        CHECK_INT(kill(asyncio_process_pid(process), 0), 0);
+        r = 0;
+    } else if (r == 0) {
+        r = -EPROTO;
+    }
+    asyncio_process_free(process);
+    asyncio_buffer_free(&out);
+    return r;
+}
+
+/* Cancelled: what came is in the buffer, and the child runs on. */
+TEST(communicate_cancelled)
+{
+    RUN(cancel_communicate, NULL);
+}
+
+/* A grandchild that keeps the pipe: wait ends with the child, communicate with the pipe. */
+TEST(grandchild_keeps_the_pipe)
+{
+    struct job job = { .command = "{ sleep 0.05; echo late; } & exit 2",
+                       .options = OUTPUT_PIPED(0) };
+
+    run_job(&job);
+    CHECK_INT(job.code, 2);
+    CHECK_STR(job.out.data, "late\n");
+    job_free(&job);
+}
+
+/* ---- where the three go ---- */
+
+/* SUB-13: merged, in order. */
+TEST(SUB_13_stdout_and_stderr_in_one)
+{
+    struct job job = { .command = "echo a; echo b >&2; echo c",
+                       .options = OUTPUT_PIPED(.err = ASYNCIO_STDOUT) };
+
+    run_job(&job);
+    CHECK_STR(job.out.data, "a\nb\nc\n");
+    CHECK_INT(job.err.size, 0);
+    job_free(&job);
+}
+
+/* SUB-13: nothing to read, nowhere to write. */
+TEST(SUB_13_devnull)
+{
+    struct job job = { .command = "cat >&2; echo x; [ /dev/fd/0 -ef /dev/null ] && exit 9",
+                       .options = {
+                           .in = ASYNCIO_DEVNULL, .out = ASYNCIO_DEVNULL, .err = ASYNCIO_PIPE } };
+
+    run_job(&job);
+    CHECK_INT(job.code, 9);
+    CHECK_INT(job.err.size, 0);
+    job_free(&job);
+}
+
+/* SUB-13: files of the caller's, which stay open here. */
+TEST(SUB_13_files)
+{
+    char in[] = "/tmp/test_process_XXXXXX", out[] = "/tmp/test_process_XXXXXX", text[16] = "";
+    int from = mkstemp(in), to = mkstemp(out);
+    struct job job = {
+        .command = "cat",
+        .options = { .in = ASYNCIO_FILE, .in_file = from, .out = ASYNCIO_FILE, .out_file = to }
+    };
+
+    CHECK(write(from, "words", 5) == 5 && lseek(from, 0, SEEK_SET) == 0);
+    run_job(&job);
+    CHECK(test_is_torture() || pread(to, text, sizeof text - 1, 0) == 5);
+    if (!test_is_torture())
+        CHECK_STR(text, "words");
+    job_free(&job);
+    close(from);
+    close(to);
+    unlink(in);
+    unlink(out);
+}
+
+static int write_and_close(void *arg)
+{
+    asyncio_process *process;
+    char line[32];
+
+    (void)arg;
+    TRY(asyncio_create_subprocess_exec(
+        &process, (const char *const[]){ "cat", NULL },
+        &(asyncio_process_options){ .in = ASYNCIO_PIPE, .out = ASYNCIO_PIPE }));
+    asyncio_stream *in = asyncio_process_stdin(process);
+    int r = asyncio_stream_write(in, "line\n", 5);
+    if (r == 0)
+        r = asyncio_stream_readline(asyncio_process_stdout(process), line, sizeof line);
+    if (r > 0)
+        CHECK_STR(line, "line\n");
+    asyncio_stream_close(in);
+    if (r > 0)
+        r = asyncio_stream_wait_closed(in);
+    if (r == 0)
+        r = asyncio_process_wait(process);
+    asyncio_process_free(process);
+    return r;
+}
+
+/* SUB-13: the stream to a child's input can be waited for. */
+TEST(SUB_13_stdin_is_a_stream)
+{
+    RUN(write_and_close, NULL);
+}
+
+static int hear_of_its_end(void *arg)
+{
+    asyncio_process *process;
+
+    (void)arg;
+    TRY(asyncio_create_subprocess_shell(&process, "exec 0<&-; exec sleep 100",
+                                        &(asyncio_process_options){ .in = ASYNCIO_PIPE }));
+    int r = asyncio_stream_wait_closed(asyncio_process_stdin(process));
+    CHECK(r == 0 || test_is_torture());
+    if (r == 0)
+        r = asyncio_stream_write(asyncio_process_stdin(process), "x", 1) < 0 ? 0 : -EPROTO;
+    asyncio_process_free(process);
+    return r;
+}
+
+/* No SIGPIPE, whoever writes to whom. */
+TEST(stdin_that_nobody_reads)
+{
+    RUN(hear_of_its_end, NULL);
+}
+
+/* ---- descriptors ---- */
+
+static const char list_files[] = "for f in /proc/$$/fd/*; do printf '%s ' \"${f##*/}\"; done";
+
+/* Beside another child with pipes, and files of this program that are not close-on-exec. */
+static int list_inherited(void *arg)
+{
+    struct job *job = arg;
+    asyncio_process *other;
+
+    TRY(asyncio_create_subprocess_exec(&other, (const char *const[]){ "sleep", "100", NULL },
+                                       &(asyncio_process_options){ .in = ASYNCIO_PIPE,
+                                                                   .out = ASYNCIO_PIPE,
+                                                                   .err = ASYNCIO_PIPE }));
+    int r = job_run(job);
+    asyncio_process_free(other);
+    return r;
+}
+
+/* SUB-20: nothing of the loop's, nothing of other children's, nothing of this program's. */
+TEST(SUB_20_descriptors_of_a_child)
+{
+    struct job job = { .command = list_files,
+                       .options = {
+                           .in = ASYNCIO_PIPE, .out = ASYNCIO_PIPE, .err = ASYNCIO_PIPE } };
+    int leaky = open("/dev/null", O_RDONLY);
+
+    RUN(list_inherited, &job);
+    CHECK_STR(job.out.data, "0 1 2 3 "); /* 3 is how it looks into the directory */
+    job_free(&job);
+    close(leaky);
+}
+
+TEST(SUB_20_descriptors_that_are_named)
+{
+    int named[2] = { open("/dev/null", O_RDONLY | O_CLOEXEC), 0 };
+    struct job job = { .command = list_files,
+                       .options = OUTPUT_PIPED(.files = named, .file_count = 2) };
+    char expected[40];
+
+    named[0] = fcntl(named[1] = named[0], F_DUPFD_CLOEXEC, 100);
+    job.options.file_count = 1;
+    RUN(list_inherited, &job);
+    snprintf(expected, sizeof expected, "0 1 %d 2 3 ", named[0]);
+    CHECK_STR(job.out.data, expected); /* in the order of the shell */
+    job_free(&job);
+    close(named[0]);
+    close(named[1]);
+}
+
+/* ---- other settings ---- */
+
+TEST(settings_of_a_child)
+{
+    const char *const env[] = { "PATH=/usr/bin:/bin", "WORD=heard", NULL };
+    unsigned mask = 027;
+    struct job job = { .command = "echo $WORD $PWD; umask",
+                       .options = OUTPUT_PIPED(.env = env, .cwd = "/usr", .umask = &mask) };
+
+    run_job(&job);
+    CHECK_STR(job.out.data, "heard /usr\n0027\n");
+    job_free(&job);
+}
+
+TEST(user_of_a_child)
+{
+    bool root = geteuid() == 0;
+    unsigned user = root ? 65534 : getuid(), group = root ? 65534 : getgid();
+    struct job job = { .command = "id -u; id -g",
+                       .options = OUTPUT_PIPED(.user = &user, .group = &group, .cwd = "/") };
+    char expected[40];
+
+    snprintf(expected, sizeof expected, "%u\n%u\n", user, group);
+    run_job(&job);
+    CHECK_STR(job.out.data, expected);
+    job_free(&job);
+}
+
+/* ---- terminals, groups ---- */
+
+static int terminal; /* the side of whoever types */
+
+struct typist {
+    asyncio_process *same, *grouped, *apart;
+};
+
+static int start_three(struct typist *typist)
+{
+    static const char *const argv[] = { "sleep", "100", NULL };
+
+    TRY(asyncio_create_subprocess_exec(&typist->same, argv, NULL));
+    TRY(asyncio_create_subprocess_exec(&typist->grouped, argv,
+                                       &(asyncio_process_options){ .new_group = true }));
+    return asyncio_create_subprocess_exec(&typist->apart, argv,
+                                          &(asyncio_process_options){ .new_session = true });
+}
+
+static int type(struct typist *typist)
+{
+    if (write(terminal, "\003", 1) != 1) /* Ctrl-C */
+        return -errno;
+    TRY(asyncio_process_wait(typist->same));
+    if (asyncio_process_returncode(typist->same) != -SIGINT ||
+        asyncio_process_returncode(typist->grouped) != ASYNCIO_RUNNING ||
+        asyncio_process_returncode(typist->apart) != ASYNCIO_RUNNING)
+        return -EPROTO;
+    /* A group has the number of its first process. */
+    if (kill(-asyncio_process_pid(typist->grouped), SIGTERM) < 0 ||
+        kill(-asyncio_process_pid(typist->apart), SIGTERM) < 0)
+        return -errno;
+    TRY(asyncio_process_wait(typist->grouped));
+    TRY(asyncio_process_wait(typist->apart));
+    return asyncio_process_returncode(typist->grouped) == -SIGTERM ? 0 : -EPROTO;
+}
+
+static int type_at_three(void *arg)
+{
+    struct typist typist = { 0 };
+    int r = start_three(&typist);
+
+    (void)arg;
+    if (r == 0)
+        r = type(&typist);
+    asyncio_process_free(typist.same);
+    asyncio_process_free(typist.grouped);
+    asyncio_process_free(typist.apart);
+    return r;
+}
+
+/* In a session of its own, whose terminal it is. */
+static int run_at_terminal(const char *name)
+{
+    if (setsid() < 0)
+        return errno;
+    int tty = open(name, O_RDWR | O_CLOEXEC);
+    if (tty < 0 || ioctl(tty, TIOCSCTTY, 0) < 0)
+        return errno;
+    (void)signal(SIGINT, SIG_IGN); /* for this process; its children have the default */
+    int r = RUN_RESULT(type_at_three, NULL);
+    close(tty);
+    return r < 0 ? -r & 0x7f : 0;
+}
+
+/* Ctrl-C reaches children as it reaches this process, but not those of other groups. */
+TEST(terminal_signals_and_groups)
+{
+    int status = 0;
+
+    terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (!CHECK(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0))
+        return;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(run_at_terminal(ptsname(terminal)));
+    CHECK_INT(waitpid(pid, &status, 0), pid);
+    CHECK_INT(status, 0);
+    close(terminal);
+}
+
+/* ---- threads ---- */
+
+static int run_ten(void *arg)
+{
+    struct job jobs[10];
+    asyncio_task_group group;
+    int r = 0;
+
+    (void)arg;
+    asyncio_task_group_enter(&group);
+    for (int i = 0; i < 10; i++)
+        jobs[i] = (struct job){ .command = "read -r line; echo $line; exit 5",
+                                .options = { .in = ASYNCIO_PIPE, .out = ASYNCIO_PIPE },
+                                .input = "word\n" };
+    for (int i = 0; i < 10 && r == 0; i++)
+        r = asyncio_task_group_spawn(&group, job_run, &jobs[i]);
+    r = asyncio_task_group_exit(&group, r);
+    for (int i = 0; i < 10; i++) {
+        if (r == 0 && (jobs[i].code != 5 || strcmp(jobs[i].out.data, "word\n") != 0))
+            r = -EPROTO;
+        job_free(&jobs[i]);
+    }
+    return r;
+}
+
+static void *run_loop(void *arg)
+{
+    *(int *)arg = RUN_RESULT(run_ten, NULL);
+    return NULL;
+}
+
+/* SUB-17: from loops in two threads at once, neither of them the main one. */
+TEST(SUB_17_loops_in_two_threads)
+{
+    struct sigaction before, after;
+    pthread_t threads[2];
+    int results[2];
+
+    CHECK_INT(sigaction(SIGCHLD, NULL, &before), 0);
+    for (int i = 0; i < 2; i++)
+        CHECK_INT(pthread_create(&threads[i], NULL, run_loop, &results[i]), 0);
+    for (int i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+        CHECK_INT(results[i], 0);
+    }
+    CHECK_INT(sigaction(SIGCHLD, NULL, &after), 0);
+    CHECK(before.sa_handler == after.sa_handler); /* no handler of SIGCHLD */
+}
