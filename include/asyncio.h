@@ -112,6 +112,7 @@ typedef struct asyncio_task asyncio_task;
 typedef struct asyncio_context asyncio_context;
 typedef struct asyncio_stream asyncio_stream;
 typedef struct asyncio_server asyncio_server;
+typedef struct asyncio_endpoint asyncio_endpoint;
 typedef struct asyncio_process asyncio_process;
 typedef struct asyncio_tls_context asyncio_tls_context;
 typedef struct asyncio_transport asyncio_transport; /* lowlevel.h */
@@ -861,6 +862,42 @@ asyncio_loop *asyncio_server_get_loop(const asyncio_server *server);
 size_t asyncio_server_sockets(const asyncio_server *server, asyncio_socket *sockets,
                               size_t capacity);
 unsigned asyncio_server_port(const asyncio_server *server); /* of the first; 0: has none */
+
+/* ---- datagrams ------------------------------------------------------------------------------ */
+
+typedef struct asyncio_endpoint_options {
+    const char *local_host, *remote_host; /* both may be NULL when `family` is set */
+    unsigned local_port, remote_port;
+    const char *local_path, *remote_path; /* Unix sockets instead; a stale one is replaced */
+    const asyncio_socket *socket;         /* instead, and taken over */
+    int family, protocol, flags;
+    bool reuse_port, allow_broadcast;
+    uintptr_t reserved_[4];
+} asyncio_endpoint_options;
+
+/* A datagram socket, bound, connected or both, as the options say.  Bound to "", or to a port
+ * alone: to every interface.  With allow_broadcast it hears everybody, though it has a remote
+ * address to send to.  The file of a local path is removed at the end; a leading @: abstract.
+ * -EINVAL: options that do not fit together, or addresses of different families. */
+ASYNCIO_SUSPENDS int asyncio_open_datagram_endpoint(asyncio_endpoint **endpoint,
+                                                    const asyncio_endpoint_options *options);
+
+/* Receives one datagram, cut off at `size`; returns its length, which may be 0.  One of `size`
+ * bytes may have been longer: who must know gives room for one more.  `from` may be NULL.  Errors
+ * such as -ECONNREFUSED concern an earlier send; the endpoint stays good.  Cancelled: none is lost.
+ * -EBUSY: another task is at it. */
+ASYNCIO_SUSPENDS int asyncio_endpoint_recvfrom(asyncio_endpoint *endpoint, void *data, size_t size,
+                                               asyncio_address *from);
+
+/* Sends one, waiting while too much is buffered; `to` is NULL when connected, or the same address
+ * (-EINVAL).  Several tasks may send at once.  -EMSGSIZE: it is too long. */
+ASYNCIO_SUSPENDS int asyncio_endpoint_sendto(asyncio_endpoint *endpoint, const void *data,
+                                             size_t size, const asyncio_address *to);
+int asyncio_endpoint_get_sockname(const asyncio_endpoint *endpoint, asyncio_address *address);
+
+/* Closes it: nothing is buffered but by the system, which goes on sending that.  Calls that wait
+ * return ASYNCIO_ECLOSED. */
+void asyncio_endpoint_free(asyncio_endpoint *endpoint);
 
 /* ---- sockets and files ---------------------------------------------------------------------- */
 

@@ -42,7 +42,7 @@ int sys_recvfrom(int fd, void *data, size_t size, asyncio_address *from);
 /* With MSG_NOSIGNAL; sizes are cut off at INT_MAX. */
 int sys_send(int fd, const void *data, size_t size);
 int sys_sendv(int fd, const asyncio_bytes *parts, size_t count);
-int sys_sendto(int fd, const void *data, size_t size, const asyncio_address *to);
+int sys_sendto(int fd, const void *data, size_t size, const asyncio_address *to); /* or NULL */
 int sys_shutdown_write(int fd);
 int sys_getsockname(int fd, asyncio_address *address);
 int sys_getpeername(int fd, asyncio_address *address);

@@ -187,7 +187,8 @@ int sys_sendto(int fd, const void *data, size_t size, const asyncio_address *to)
         return -ENOBUFS;
     if (size > INT_MAX)
         return -EMSGSIZE;
-    RESTART(sent, sendto(fd, data, size, MSG_NOSIGNAL, sockaddr_of(to), to->size));
+    const struct sockaddr *name = to != NULL ? sockaddr_of(to) : NULL;
+    RESTART(sent, sendto(fd, data, size, MSG_NOSIGNAL, name, to != NULL ? to->size : 0));
     return result_of(sent);
 }
 

@@ -122,7 +122,8 @@ int op_perform(asyncio_op *op)
     case OP_READ: return sys_read(private->fd_, private->data_, private->size_);
     case OP_WRITE: return sys_write(private->fd_, private->data_, private->size_);
     case OP_WRITEV: return sys_writev(private->fd_, private->data_, private->size_);
-    case OP_READABLE: return 0;
+    case OP_READABLE:
+    case OP_WRITABLE: return 0;
     case OP_HANGUP:
     case OP_POLL: return -EAGAIN;
     case OP_SENDFILE:

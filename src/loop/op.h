@@ -19,6 +19,7 @@ enum op_kind {
     OP_READABLE, /* own descriptors: until it is worth trying to read; 0.  Nothing is read */
     OP_HANGUP,   /* own descriptors: until the other end has gone, or an error came; 0 */
     OP_POLL,     /* kinds up to here wait in the list of readers */
+    OP_WRITABLE, /* own descriptors: until it is worth trying to write; 0.  Nothing is written */
     OP_SEND,
     OP_SENDV,
     OP_SENDTO,

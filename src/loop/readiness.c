@@ -72,7 +72,7 @@ static bool is_short(const asyncio_op *op, int r)
 /* Moves nothing, so that nobody need wait behind it. */
 static bool only_looks(const asyncio_op *op)
 {
-    return op->private_.kind_ - OP_READABLE <= 0U + OP_POLL - OP_READABLE;
+    return op->private_.kind_ - OP_READABLE <= 0U + OP_WRITABLE - OP_READABLE;
 }
 
 /* Calls, and learns from the result.  After a hang-up only that there is nothing is believed. */
