@@ -74,8 +74,12 @@ static int reads_much(void *arg)
 {
     struct reading *reading = arg;
     static char data[MUCH + 1];
+    int r = asyncio_stream_readexactly(reading->stream, data, reading->size);
 
-    TRY(asyncio_stream_readexactly(reading->stream, data, reading->size));
+    if (r < 0) {
+        asyncio_stream_abort(reading->stream); /* so that nobody waits for us */
+        return r;
+    }
     for (size_t i = 0; i < reading->size; i++)
         if (data[i] != (i < MUCH ? 'x' : 'y'))
             return -EPROTO;
