@@ -16,16 +16,22 @@ enum {
 
 /* ---- reading ahead ---- */
 
+/* 0: it ended too early, and may still have something to read. */
+static int why_unreadable(const struct asyncio_stream *stream)
+{
+    if (stream->reading)
+        return stream->unreadable ? -ENOTSUP : -EBUSY;
+    return stream_read_error(stream);
+}
+
 int stream_read_begin(struct asyncio_stream *stream, asyncio_task **task)
 {
     int r = stream_enter(stream, task);
 
+    if (r == 0 && (stream->reading || stream->error < 0))
+        r = why_unreadable(stream);
     if (r < 0)
         return r;
-    if (stream->reading)
-        return stream->unreadable ? -ENOTSUP : -EBUSY;
-    if (stream_read_error(stream) < 0)
-        return stream->error;
     stream->reading = true;
     stream_hold(stream);
     return 0;

@@ -122,17 +122,16 @@ static bool has_queue(const struct asyncio_stream *stream)
 
 static int why_unwritable(const struct asyncio_stream *stream)
 {
-    if (stream->write_error < 0)
-        return stream->write_error;
+    if (stream_failure(stream) < 0)
+        return stream_failure(stream);
     if (stream->state != STREAM_OPEN)
         return stream->hung_up ? -EPIPE : ASYNCIO_ECLOSED;
     return stream->unwritable ? -ENOTSUP : ASYNCIO_ESTATE;
 }
 
-static int check_writable(const struct asyncio_stream *stream)
+/* An error closes it, or ends the writing. */
+static inline int check_writable(const struct asyncio_stream *stream)
 {
-    if (stream->error < 0)
-        return stream->error;
     return stream->state != STREAM_OPEN || stream->eof_wanted ? why_unwritable(stream) : 0;
 }
 

@@ -36,14 +36,12 @@ static unsigned wants(const asyncio_op *op)
     return is_reader(op) ? READY_READ : READY_WRITE;
 }
 
-static int reserve(struct readiness *readiness, int fd)
+static int grow(struct readiness *readiness, int fd)
 {
     size_t count = readiness->count > 0 ? readiness->count : 64;
 
     if (fd < 0)
         return -EBADF;
-    if ((size_t)fd < readiness->count)
-        return 0;
     while (count <= (size_t)fd)
         count *= 2;
     struct readiness_fd *fds = memory_resize(readiness->fds, count * sizeof *fds);
@@ -53,6 +51,11 @@ static int reserve(struct readiness *readiness, int fd)
     readiness->fds = fds;
     readiness->count = count;
     return 0;
+}
+
+static inline int reserve(struct readiness *readiness, int fd)
+{
+    return (size_t)fd < readiness->count ? 0 : grow(readiness, fd); /* negative: larger than all */
 }
 
 static struct asyncio_link_ *queue_of(struct readiness_fd *entry, const asyncio_op *op)
