@@ -115,6 +115,8 @@ static int write_parts(struct asyncio_transport *transport, const asyncio_bytes 
 {
     if (transport->type->send == NULL)
         return -ENOTSUP;
+    if (transport->loop != NULL && loop_check(transport->loop) == ASYNCIO_EWRONGLOOP)
+        return ASYNCIO_EWRONGLOOP;
     if (transport->eof_wanted || transport->busy)
         return ASYNCIO_ESTATE;
     if (size == 0)

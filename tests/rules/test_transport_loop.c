@@ -333,6 +333,8 @@ static void open_for_nobody(asyncio_loop *loop, void (*then)(struct asyncio_tran
     close(b);
 }
 
+static int say_gone_owner; /* anything */
+
 static void close_its_loop(struct asyncio_transport *transport)
 {
     asyncio_loop_close(transport->loop);
@@ -342,6 +344,37 @@ static void abort_and_close_its_loop(struct asyncio_transport *transport)
 {
     asyncio_transport_abort(transport);
     asyncio_loop_close(transport->loop);
+}
+
+static void lost_twice_and_closed(struct asyncio_transport *transport)
+{
+    transport_lost(transport, -ETIMEDOUT);
+    asyncio_transport_close(transport);
+    asyncio_transport_abort(transport);
+    CHECK(asyncio_transport_is_closing(transport));
+}
+
+static void say_gone(struct asyncio_transport *transport)
+{
+    CHECK(transport->owner == &say_gone_owner);
+    trace("gone");
+}
+
+static void closed_with_an_owner(struct asyncio_transport *transport)
+{
+    transport->gone = say_gone;
+    transport->owner = &say_gone_owner;
+    asyncio_transport_close(transport);
+}
+
+static void fails_early(asyncio_loop *loop)
+{
+    open_for_nobody(loop, lost_twice_and_closed, "made lost:ETIMEDOUT");
+}
+
+static void owned(asyncio_loop *loop)
+{
+    open_for_nobody(loop, closed_with_an_owner, "made lost gone");
 }
 
 static void ends_early(asyncio_loop *loop)
@@ -375,4 +408,51 @@ TEST(ended_before_it_begins)
     with_loop(loop_closed_early);
     trace_clear();
     with_loop(both_early);
+    trace_clear();
+    with_loop(fails_early);
+}
+
+/* Its owner hears of the end after its protocol. */
+TEST(owner_hears_of_the_end)
+{
+    with_loop(owned);
+}
+
+/* ---- threads ---- */
+
+struct stranger {
+    asyncio_transport *transport;
+    int result;
+};
+
+static void *write_from_afar(void *arg)
+{
+    struct stranger *stranger = arg;
+
+    stranger->result = asyncio_transport_write(stranger->transport, "x", 1);
+    return NULL;
+}
+
+static int run_stranger(void *arg)
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, write_from_afar, arg) == 0)
+        pthread_join(thread, NULL);
+    return 0;
+}
+
+/* DBG-02: in debug mode a write from another thread is refused. */
+TRANSPORT_TEST(written_from_another_thread, NULL)
+{
+    struct stranger stranger = { ends->recorder.transport, 0 };
+    asyncio_handle handle = { 0 };
+    char data[4];
+
+    asyncio_loop_set_debug(ends->loop, true);
+    log_allow("unclosed transport");
+    if (asyncio_loop_call_soon(ends->loop, &handle, run_stranger, &stranger) == 0)
+        turn(ends->loop);
+    CHECK_INT(stranger.result, ASYNCIO_EWRONGLOOP);
+    CHECK_INT(peer_reads(ends, data, sizeof data), -EAGAIN);
 }
