@@ -44,6 +44,17 @@ awk '/^```/ { inside = $0 == "```c"; next } inside' "$here/../../README.md" >"$w
 $cc -Wall -Werror "$work/readme.c" $(pkg-config --cflags --libs asyncio) -o "$work/readme"
 LD_LIBRARY_PATH=$library "$work/readme"
 
+say "the programs, as their reader would build them, beside their twins in Python"
+mkdir "$work/programs"
+for program in "$here"/../programs/*.c; do
+    packages=asyncio
+    grep -q '<asyncio/tls.h>' "$program" && packages=asyncio-tls
+    # shellcheck disable=SC2046
+    $cc -Wall -Wextra -Werror "$program" $(pkg-config --cflags --libs $packages) \
+        -o "$work/programs/$(basename "$program" .c)"
+done
+LD_LIBRARY_PATH=$library python3 "$here/../twins/run.py" "$work/programs"
+
 say "find_package(asyncio)"
 cmake -S "$here/find_package" -B "$work/find_package" -DCMAKE_PREFIX_PATH="$prefix" >"$work/log" ||
     { cat "$work/log"; exit 1; }
