@@ -41,10 +41,6 @@ static void stop(struct connector *connector)
     connector->over = true;
     asyncio_timer_cancel(&connector->timer);
     close_attempts(connector);
-    if (connector->pending > 0) {
-        lookup_clear(&connector->remote.lookup);
-        lookup_clear(&connector->local.lookup);
-    }
 }
 
 int connector_conclude(struct connector *connector, int result)

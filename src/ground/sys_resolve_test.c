@@ -1,6 +1,9 @@
 /* sys_resolve_test.c - tests of sys_resolve.c: what needs no name server. */
 #include <netdb.h>
+#include <netinet/in.h>
+#include <resolv.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "ground/memory.h"
@@ -50,6 +53,37 @@ TEST(resolve_errors)
     CHECK_INT(LOOK_UP("127.0.0.1", "80", .family = 99), ASYNCIO_EAI_BADHINTS);
     CHECK_INT(LOOK_UP("127.0.0.1", "80", .type = 99), ASYNCIO_EAI_BADHINTS);
     CHECK_INT(LOOK_UP("127.0.0.1", "80", .flags = 1 << 30), ASYNCIO_EAI_BADHINTS);
+}
+
+/* The only name server of this thread is one that nobody runs. */
+static void use_dead_server(void)
+{
+    res_init();
+    _res.nscount = 1;
+    _res.nsaddr_list[0] = (struct sockaddr_in){ .sin_family = AF_INET,
+                                                .sin_port = htons(1),
+                                                .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    _res.retrans = 1;
+    _res.retry = 1;
+}
+
+TEST(resolve_without_a_server)
+{
+    use_dead_server();
+    CHECK_INT(LOOK_UP("name.invalid", "80", .type = SOCK_STREAM), ASYNCIO_EAI_AGAIN);
+}
+
+/* Of the system's own failures the errno is told. */
+TEST(resolve_without_descriptors)
+{
+    struct rlimit limit;
+
+    asyncio_ignore(LOOK_UP("localhost", "80", .type = SOCK_STREAM)); /* reads how to look up */
+    getrlimit(RLIMIT_NOFILE, &limit);
+    struct rlimit none = { 3, limit.rlim_max };
+    setrlimit(RLIMIT_NOFILE, &none);
+    CHECK_INT(LOOK_UP("localhost", "80", .type = SOCK_STREAM), -EMFILE);
+    setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int name_of(const char *host, unsigned port, int flags, size_t size)

@@ -76,6 +76,31 @@ TEST(connect_arguments)
     RUN(is_nonsense, NULL);
 }
 
+static int is_too_much(void *arg)
+{
+    asyncio_stream *stream;
+    int fds[2];
+
+    (void)arg;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+        return -errno;
+    asyncio_connection_options options = { .socket = &fds[0] };
+    CHECK_INT(asyncio_open_connection(&stream, "127.0.0.1", 1, &options), -EINVAL);
+    CHECK_INT(asyncio_open_connection(&stream, NULL, 1, &options), -EINVAL);
+    CHECK_INT(asyncio_open_unix_connection(&stream, "/tmp/x", &options), -EINVAL);
+    options.local_port = 1;
+    CHECK_INT(asyncio_open_connection(&stream, NULL, 0, &options), -EINVAL);
+    sys_close(fds[0]);
+    sys_close(fds[1]);
+    return 0;
+}
+
+/* CON-04: also one that would do alone. */
+TEST(connect_more_than_a_socket)
+{
+    RUN(is_too_much, NULL);
+}
+
 /* One argument that cannot be. */
 static void refuses(asyncio_connection_options options)
 {
@@ -178,6 +203,38 @@ static int has_own_name(asyncio_stream *stream, const char *wanted)
     asyncio_address_format(&own, text, sizeof text);
     text[strlen(wanted) < sizeof text ? strlen(wanted) : 0] = '\0';
     CHECK_STR(text, wanted);
+    return 0;
+}
+
+/* Even when the peer is gone, and the kernel does not know any more. */
+LISTENING_TEST(peer_is_remembered, "127.0.0.1", 10)
+{
+    asyncio_stream *stream;
+    asyncio_address peer;
+    char byte;
+
+    TRY(asyncio_open_connection(&stream, "127.0.0.1", listening->port, NULL));
+    int r = sys_accept(listening->fd, NULL);
+    if (r >= 0) {
+        sys_reset_on_close(r);
+        sys_close(r);
+        CHECK_INT(asyncio_stream_read(stream, &byte, 1), -ECONNRESET);
+        r = asyncio_stream_get_peername(stream, &peer);
+        if (r == 0)
+            CHECK_INT(asyncio_address_port(&peer), listening->port);
+    }
+    asyncio_stream_free(stream);
+    return r;
+}
+
+/* A port alone is one of any address of the family. */
+LISTENING_TEST(from_a_port, "::1", 10)
+{
+    asyncio_connection_options options = { .local_port = listening->port };
+    asyncio_stream *stream;
+
+    CHECK_INT(asyncio_open_connection(&stream, "::1", listening->port, &options), -EADDRINUSE);
+    CHECK(strstr(asyncio_error_detail(), "bind to [::]:") != NULL);
     return 0;
 }
 

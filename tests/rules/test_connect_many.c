@@ -70,6 +70,8 @@ SITE_TEST(family, fakes, 0)
 
     TRY(connect_and_tell("both.test", sites->port, &options));
     CHECK_TRACE("127.0.0.1@0.00");
+    options.protocol = IPPROTO_ICMP;
+    CHECK_INT(fails_with("127.0.0.1", sites->port, &options), -EPROTONOSUPPORT);
     options.protocol = IPPROTO_UDP;
     CHECK_INT(fails_with("127.0.0.1", sites->port, &options), ASYNCIO_EAI_BADHINTS);
     return 0;

@@ -99,10 +99,16 @@ CONNECTION_TEST(by_name)
     exchange(scene);
 }
 
+/* CON-03: nobody is asked; and small writes go out at once. */
 CONNECTION_TEST(by_number)
 {
-    if (connect_recorder(scene, "127.0.0.1", scene->port, NULL) == 0)
-        exchange(scene);
+    int fd = -1;
+
+    if (connect_recorder(scene, "127.0.0.1", scene->port, NULL) < 0)
+        return;
+    CHECK_INT(asyncio_transport_get_socket(scene->recorder.transport, &fd), 0);
+    CHECK_INT(sys_get_option(fd, IPPROTO_TCP, TCP_NODELAY), 1);
+    exchange(scene);
     CHECK_INT(names_asked(), 0);
 }
 

@@ -240,8 +240,10 @@ static int is_cancelled(void *arg)
         r = asyncio_sleep(5);
     }
     end_all(&asking, 1);
+    while (r == 0 && !list_empty(&executors_of(asyncio_get_running_loop())->jobs))
+        r = asyncio_sleep(0); /* until the thread has told that it has ended */
     if (r == 0)
-        r = asyncio_sleep(0);
+        r = asyncio_sleep(5);
     CHECK_INT(asking.address.size, 0);
     return r;
 }
