@@ -166,6 +166,43 @@ static int by_as_completed(void *arg)
     return r < 0 ? r : 0;
 }
 
+static int next_of(void *arg)
+{
+    size_t index;
+    int r = asyncio_as_completed_next(arg, &index);
+
+    return r < 0 ? r : 0;
+}
+
+/* Others may ask for the next one than who has made the iterator. */
+static int shares_iterator(void *arg)
+{
+    asyncio_as_completed iterator;
+    asyncio_task_group group;
+
+    (void)arg;
+    TRY(start_target());
+    TRY(asyncio_as_completed_init(&iterator, what.targets, 1, INFINITY));
+    CHECK_SHAPE(what.targets[0], "target");
+    asyncio_task_group_enter(&group);
+    int r = asyncio_task_group_create_task(&group, &what.waiter, next_of, &iterator,
+                                           &(asyncio_task_options){ .name = "asks" });
+    asyncio_task_set_name(asyncio_current_task(), "main");
+    if (r == 0)
+        r = settle();
+    if (r == 0)
+        CHECK_SHAPE(what.targets[0], "target(asks(main))");
+    asyncio_ignore(asyncio_future_set_result(&what.future, 0));
+    r = asyncio_task_group_exit(&group, r);
+    asyncio_as_completed_destroy(&iterator);
+    return r;
+}
+
+TEST(GRF_02_as_completed_shared)
+{
+    RUN_TASKS(shares_iterator, NULL);
+}
+
 /* GRF-02: await, and what rests on it. */
 TEST_LOOK(GRF_02_await, look(by_await, "target(waiter)"))
 TEST_LOOK(GRF_02_join, look(by_join, "target(waiter)"))
@@ -230,6 +267,22 @@ static int groups(void *arg)
     return asyncio_task_group_exit(&group, r);
 }
 
+/* A sibling starts it; its parent is the owner of the group all the same. */
+static int starts_sibling(void *arg)
+{
+    return asyncio_task_group_spawn(arg, child, NULL);
+}
+
+static int groups_by_a_child(void *arg)
+{
+    asyncio_task_group group;
+
+    (void)arg;
+    asyncio_task_group_enter(&group);
+    asyncio_task_group_spawn(&group, starts_sibling, &group);
+    return asyncio_task_group_exit(&group, 0);
+}
+
 static int races(void *arg)
 {
     (void)arg;
@@ -252,6 +305,7 @@ static int look_at_children(asyncio_coro *waits)
 
 TEST_LOOK(GRF_02_gather_of_calls, look_at_children(gathers_calls))
 TEST_LOOK(GRF_02_task_group, look_at_children(groups))
+TEST_LOOK(GRF_02_task_group_by_a_child, look_at_children(groups_by_a_child))
 TEST_LOOK(GRF_02_staggered_race, look_at_children(races))
 
 /* ---- capturing ---- */
