@@ -152,14 +152,13 @@ int tls_socket_new(struct tls_socket *made, struct asyncio_loop *loop, asyncio_p
     return r;
 }
 
-int tls_transport_preload(struct asyncio_transport *transport, const void *data, size_t size)
+void tls_transport_preload(struct asyncio_transport *transport, const struct byte_queue *data,
+                           bool ended)
 {
     struct tls_transport *tls = tls_of(transport);
-    int r = size > 0 ? byte_queue_reserve(&tls->incoming, size) : 0;
 
-    if (r == 0 && size > 0)
-        byte_queue_push(&tls->incoming, data, size);
-    return r;
+    tls->incoming = *data;
+    tls->engine->input_ended = ended;
 }
 
 /* ---- the protocol to the one below ---- */

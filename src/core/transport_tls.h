@@ -59,8 +59,10 @@ void tls_transport_open_for(struct asyncio_transport *transport, tls_shaken *sha
 void tls_transport_upgrade(struct asyncio_transport *transport, asyncio_future *done,
                            struct asyncio_transport *below, struct asyncio_transport **upgraded);
 
-/* What was read of the peer's TLS before, to be called before the upgrade.  -ENOMEM. */
-int tls_transport_preload(struct asyncio_transport *transport, const void *data, size_t size);
+/* What was read of the peer's TLS before, which is taken, and whether that was all; to be called
+ * before the upgrade. */
+void tls_transport_preload(struct asyncio_transport *transport, const struct byte_queue *data,
+                           bool ended);
 
 /* Both for a socket, which is taken over unless this fails; to be opened by tls_transport_open() or
  * tls_transport_open_for(). */

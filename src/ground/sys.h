@@ -30,6 +30,7 @@ double sys_ns_to_seconds(int64_t ns);
 
 /* A stream or datagram socket. */
 int sys_socket(int family, int type, int protocol);
+int sys_double(int fd); /* another descriptor of the same; close-on-exec, the rest is shared */
 void sys_close(int fd); /* negative: nothing */
 int sys_bind(int fd, const asyncio_address *address);
 int sys_listen(int fd, int backlog);

@@ -58,6 +58,13 @@ int sys_socket(int family, int type, int protocol)
     return result_of(socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
 }
 
+int sys_double(int fd)
+{
+    if (fault_fails())
+        return -EMFILE;
+    return result_of(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
 void sys_close(int fd)
 {
     /* Not restarted: after EINTR Linux has closed it, and the number may be somebody else's. */

@@ -3,6 +3,9 @@
  * A client is one allocation with its stream.  The stream is lent to the handler, so the reference
  * of its user is the server's, who closes and gives it back when the handler returns, unless that
  * has detached it.  The handler's task has one more, which keeps the client's memory.
+ *
+ * With TLS the stream is over a transport.  Hands are shaken from the start, and the task waits for
+ * that before it calls the handler.
  */
 #include "io/client.h"
 
@@ -12,7 +15,9 @@
 struct client {
     struct fd_stream direct;
     struct server_client base;
-    asyncio_task *task; /* a reference, once there is one */
+    asyncio_task *task;            /* a reference, once there is one */
+    struct asyncio_transport *tls; /* a reference; NULL: none */
+    asyncio_future shaken;         /* with TLS: hands */
 };
 
 static struct client *client_of(struct asyncio_stream *stream)
@@ -42,12 +47,22 @@ static void gone(struct asyncio_stream *stream)
     update(client_of(stream));
 }
 
+/* Whoever waits for it is told. */
+static void give_handshake_up(struct client *client)
+{
+    if (client->tls != NULL && !asyncio_future_done(&client->shaken))
+        asyncio_future_cancel(&client->shaken);
+}
+
 /* The handler has returned, or there will be none. */
 static void end_handling(struct client *client, bool ran)
 {
     struct asyncio_stream *stream = &client->direct.stream;
     bool lent = stream->lent;
 
+    give_handshake_up(client);
+    asyncio_transport_unref(client->tls);
+    client->tls = NULL;
     if (lent)
         asyncio_stream_close(stream);
     server_client_ended(&client->base, ran);
@@ -75,6 +90,18 @@ static bool worth_reporting(const struct asyncio_server *server, int r)
     }
 }
 
+static int shake_hands(struct client *client)
+{
+    struct asyncio_server *server = client->base.server;
+    int r = asyncio_future_await(&client->shaken);
+
+    if (r < 0)
+        server_report_handshake(server, client->tls, r);
+    else if (client->direct.stream.state == STREAM_CLOSED)
+        r = ASYNCIO_ECLOSED; /* the server did so meanwhile */
+    return r;
+}
+
 static int run_handler(void *arg)
 {
     struct client *client = arg;
@@ -82,7 +109,12 @@ static int run_handler(void *arg)
 
     if (client->task == NULL) /* it is eager: who makes it has not come back yet */
         client->task = asyncio_task_ref(task_current);
-    int r = server->handler(&client->direct.stream, server->arg);
+    int r = client->tls != NULL ? shake_hands(client) : 0;
+    if (r < 0) {
+        end_handling(client, false);
+        return r == -ECANCELED ? r : 0;
+    }
+    r = server->handler(&client->direct.stream, server->arg);
     if (worth_reporting(server, r))
         loop_report(server->loop, "unhandled error in the handler of a connection", r,
                     &(asyncio_exception_context){ .task = task_current });
@@ -119,6 +151,33 @@ static void join(struct client *client, struct asyncio_server *server)
     server_client_join(&client->base, server);
 }
 
+static int open_plain(struct client *client, struct asyncio_server *server, int fd,
+                      const asyncio_address *from)
+{
+    fd_stream_init(&client->direct, server->loop, server->limit);
+    int r = fd_stream_adopt(&client->direct, fd);
+    if (r < 0)
+        return r;
+    client->direct.peer.size = from->size;
+    memcpy(client->direct.peer.data, from->data, from->size);
+    return 0;
+}
+
+static int open_tls(struct client *client, struct asyncio_server *server, int fd,
+                    const asyncio_address *from)
+{
+    struct asyncio_stream *stream = &client->direct.stream;
+    struct tls_socket tls;
+
+    transport_stream_init(stream, server->loop, server->limit);
+    int r = tls_socket_new(&tls, server->loop, &stream->protocol, &server->tls, fd, from);
+    if (r < 0)
+        return r;
+    client->tls = asyncio_transport_ref(tls.transport);
+    tls_transport_open(tls.transport, &client->shaken, tls.below);
+    return 0;
+}
+
 static int start(struct asyncio_server *server, int fd, const asyncio_address *from)
 {
     struct client *client = memory_get(sizeof *client);
@@ -127,15 +186,15 @@ static int start(struct asyncio_server *server, int fd, const asyncio_address *f
         sys_close(fd);
         return -ENOMEM;
     }
-    fd_stream_init(&client->direct, server->loop, server->limit);
-    int r = fd_stream_adopt(&client->direct, fd);
+    client->tls = NULL;
+    client->shaken = (asyncio_future){ 0 };
+    int r = server->tls.context == NULL ? open_plain(client, server, fd, from)
+                                        : open_tls(client, server, fd, from);
     if (r < 0) {
         sys_close(fd);
         fd_stream_discard(&client->direct);
         return r;
     }
-    client->direct.peer.size = from->size;
-    memcpy(client->direct.peer.data, from->data, from->size);
     join(client, server);
     return start_handler(client);
 }
@@ -151,11 +210,13 @@ static bool cancel(struct server_client *base)
 
 static void close_client(struct server_client *base)
 {
+    give_handshake_up(client_of_base(base));
     asyncio_stream_close(&client_of_base(base)->direct.stream);
 }
 
 static void abort_client(struct server_client *base)
 {
+    give_handshake_up(client_of_base(base));
     asyncio_stream_abort(&client_of_base(base)->direct.stream);
 }
 

@@ -13,6 +13,7 @@
  * another one above that: so TLS begins on a stream that is in use.
  */
 #include "core/transport_fd.h"
+#include "core/transport_tls.h"
 #include "ground/memory.h"
 #include "io/stream_fd.h"
 #include "sync/waiters.h"
@@ -47,8 +48,9 @@ static void connection_made(asyncio_protocol *protocol, asyncio_transport *trans
 static void connection_lost(asyncio_protocol *protocol, int error)
 {
     struct asyncio_stream *stream = stream_of(protocol);
+    bool truncated = error == 0 && tls_transport_truncated(stream->transport);
 
-    stream_finish(stream, error);
+    stream_finish(stream, truncated ? ASYNCIO_EINCOMPLETE : error);
     stream_release(stream);
 }
 
@@ -98,8 +100,10 @@ static int buffer_updated(asyncio_protocol *protocol, size_t size)
 
 static int eof_received(asyncio_protocol *protocol)
 {
-    asyncio_stream_feed_eof(stream_of(protocol));
-    return 1;
+    struct asyncio_stream *stream = stream_of(protocol);
+
+    asyncio_stream_feed_eof(stream);
+    return stream->transport->type->never_half ? 0 : 1;
 }
 
 static int advance(struct asyncio_stream *stream, bool waits)

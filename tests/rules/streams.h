@@ -43,13 +43,20 @@ struct stream_kind {
      * reads. */
     int (*reset_b)(struct pair *pair);
     int write_error;                 /* what a's writing finds then */
+    size_t high_water;               /* 0: that of most */
     const char *cannot[NEEDS_COUNT]; /* why not; NULL: it can */
 };
+
+#ifdef ASYNCIO_TLS
+#define STREAM_KIND_TLS(each, ...) each(tls, __VA_ARGS__)
+#else
+#define STREAM_KIND_TLS(each, ...)
+#endif
 
 #ifndef STREAM_KINDS
 #define STREAM_KINDS(each, ...)                                                                    \
     each(tcp, __VA_ARGS__) each(unix, __VA_ARGS__) each(memory, __VA_ARGS__)                       \
-        each(pipe, __VA_ARGS__) each(transport, __VA_ARGS__)
+        each(pipe, __VA_ARGS__) each(transport, __VA_ARGS__) STREAM_KIND_TLS(each, __VA_ARGS__)
 #endif
 
 /* ---- memory ---- */
@@ -340,6 +347,10 @@ static const struct stream_kind transport_kind = {
     .reset_b = tcp_reset,
     .write_error = -ECONNRESET,
 };
+
+#ifdef ASYNCIO_TLS
+#include "tls_streams.h"
+#endif
 
 /* ---- tests ---- */
 

@@ -78,6 +78,8 @@ STREAM_TEST(readall_keeps_to_the_limit_of_the_buffer, 0)
     TRY(asyncio_stream_readall(pair->b, &buffer));
     CHECK_STR(buffer.data, "");
     asyncio_buffer_free(&buffer);
+    if (!asyncio_stream_can_write_eof(pair->a))
+        return 0; /* that end closed it */
     TRY(send_text(pair->b, "abcd"));
     asyncio_stream_close(pair->b);
     r = asyncio_stream_readall(pair->a, &buffer);

@@ -6,33 +6,10 @@
 
 #include <asyncio/tls.h>
 #include <openssl/err.h>
-#include <signal.h>
 
 #include "core/transport_tls.h"
 #include "tls/certificates.h"
 #include "transports.h"
-
-/* ---- contexts, made before the first test ---- */
-
-struct tls_contexts {
-    asyncio_tls_context *client, *server;
-};
-
-static struct tls_contexts tls_contexts;
-
-__attribute__((constructor)) static void make_tls_contexts(void)
-{
-    const struct certificates *all = certificates();
-    asyncio_tls_options client = { .ca_file = all->root_file, .alpn = "two,one" };
-    asyncio_tls_options server = { .certificate_file = all->server_file,
-                                   .key_file = all->server_key_file,
-                                   .alpn = "one,two" };
-
-    if (asyncio_tls_client_context(&tls_contexts.client, &client) < 0 ||
-        asyncio_tls_server_context(&tls_contexts.server, &server) < 0)
-        abort();
-    signal(SIGPIPE, SIG_IGN); /* what OpenSSL does to a socket by itself */
-}
 
 /* Iterations in which all that can happen does, but no timer: settle() lets time pass. */
 static inline void turns(asyncio_loop *loop)

@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,4 +163,19 @@ const struct certificates *certificates(void)
     all.client_file = certificate_file(all.client, false);
     all.client_key_file = key_file(all.client, NULL);
     return &all;
+}
+
+struct tls_contexts tls_contexts;
+
+__attribute__((constructor)) static void make_contexts(void)
+{
+    const struct certificates *all = certificates();
+    asyncio_tls_options client = { .ca_file = all->root_file, .alpn = "two,one" };
+    asyncio_tls_options server = { .certificate_file = all->server_file,
+                                   .key_file = all->server_key_file,
+                                   .alpn = "one,two" };
+
+    MUST(asyncio_tls_client_context(&tls_contexts.client, &client) == 0);
+    MUST(asyncio_tls_server_context(&tls_contexts.server, &server) == 0);
+    signal(SIGPIPE, SIG_IGN);
 }

@@ -7,6 +7,7 @@
 #ifndef ASYNCIO_TESTS_TLS_CERTIFICATES_H
 #define ASYNCIO_TESTS_TLS_CERTIFICATES_H
 
+#include <asyncio/tls.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
 
@@ -44,5 +45,14 @@ struct certificates {
 
 /* Once per process. */
 const struct certificates *certificates(void);
+
+/* Made before the first test, by who uses them; SIGPIPE, which OpenSSL brings about on a socket of
+ * its own, is ignored then, too. */
+struct tls_contexts {
+    asyncio_tls_context *client; /* trusts root; ALPN two, one */
+    asyncio_tls_context *server; /* is server; ALPN one, two */
+};
+
+extern struct tls_contexts tls_contexts;
 
 #endif
