@@ -1,7 +1,7 @@
 /* bench.h - what the benchmarks share: the clock, memory, and how a result is printed.
  *
  * Each is run as PROGRAM CASE COUNT and prints lines "what value", which bench/run reads.  Times
- * are CPU time of the process, since the machine may be shared.
+ * are CPU time of the process, since the machine may be shared, but where a file says otherwise.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -18,6 +18,14 @@ static inline double bench_cpu_ns(void)
     struct timespec now;
 
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+static inline double bench_wall_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
@@ -57,6 +65,17 @@ static inline void bench_require(int ok, const char *what)
         fprintf(stderr, "%s failed\n", what);
         exit(1);
     }
+}
+
+/* 1 GiB of it, to be freed. */
+static inline char *bench_touched_memory(void)
+{
+    size_t size = (size_t)1 << 30;
+    char *memory = malloc(size);
+
+    bench_require(memory != NULL, "1 GiB");
+    memset(memory, 1, size);
+    return memory;
 }
 
 /* Everybody's command line: one of the cases, and how often. */

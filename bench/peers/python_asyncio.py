@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""python_asyncio.py - switch.c, spawn.c, queue.c, million.c and echo.c for Python's own asyncio.
+"""python_asyncio.py - switch.c, spawn.c, queue.c, million.c, echo.c and process.c for Python's own asyncio.
 
     python_asyncio.py CASE [COUNT]
 """
@@ -121,6 +121,24 @@ async def echo(_):
     await over.wait()
 
 
+async def small(count):
+    start, starting = time.perf_counter_ns(), 0
+    for _ in range(count):
+        before = time.perf_counter_ns()
+        process = await asyncio.create_subprocess_exec("/bin/true")
+        starting += time.perf_counter_ns() - before
+        await process.wait()
+    print(f"us {(time.perf_counter_ns() - start) / 1000 / count:.1f}")
+    print(f"start_us {starting / 1000 / count:.1f}")
+
+
+async def large(count):
+    memory = bytearray(1 << 30)
+    memory[::4096] = b"x" * (len(memory) // 4096)
+    await small(count)
+
+
 if __name__ == "__main__":
-    cases = {case.__name__: case for case in (switch, one, many, pingpong, stream, sleepers, echo)}
+    cases = {case.__name__: case for case in (switch, one, many, pingpong, stream, sleepers, echo,
+                                              small, large)}
     asyncio.run(cases[sys.argv[1]](int(sys.argv[2]) if len(sys.argv) > 2 else 0))
