@@ -5,6 +5,8 @@
  */
 #include "core/connector.h"
 
+#include <string.h>
+
 #include "core/transport_tls.h"
 #include "ground/memory.h"
 #include "ground/sys.h"
@@ -64,18 +66,30 @@ static int connect_to(struct asyncio_loop *loop, const struct connect_target *ta
 
 /* ---- plain ---- */
 
+/* With the host's name behind it, for TLS that may begin later. */
+static struct fd_stream *new_stream(struct asyncio_loop *loop, const char *host,
+                                    const asyncio_connection_options *options)
+{
+    size_t size = host != NULL ? strlen(host) + 1 : 0;
+    struct fd_stream *fds = memory_get(sizeof *fds + size);
+
+    if (fds == NULL)
+        return NULL;
+    fd_stream_init(fds, loop, options->limit);
+    if (host != NULL)
+        fds->stream.host = memcpy(fds + 1, host, size);
+    return fds;
+}
+
 static int open_plain(asyncio_stream **stream, struct asyncio_loop *loop,
                       const struct connect_target *target,
                       const asyncio_connection_options *options)
 {
-    struct fd_stream *fds = memory_get(sizeof *fds);
+    struct fd_stream *fds = new_stream(loop, target->host, options);
 
     if (fds == NULL)
         return -ENOMEM;
-    fd_stream_init(fds, loop, options->limit);
-    int r = stream_set_host(&fds->stream, target->host);
-    if (r == 0)
-        r = connect_to(loop, target, options, &fds->peer);
+    int r = connect_to(loop, target, options, &fds->peer);
     if (r < 0) {
         fd_stream_discard(fds);
         return r;

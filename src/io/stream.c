@@ -40,14 +40,7 @@ void stream_release(struct asyncio_stream *stream)
     byte_queue_free(&stream->ahead);
     write_queue_free(&stream->unsent);
     asyncio_transport_unref(stream->transport);
-    memory_free(stream->host);
     memory_free(stream);
-}
-
-int stream_set_host(struct asyncio_stream *stream, const char *host)
-{
-    stream->host = memory_copy_string(host);
-    return host != NULL && stream->host == NULL ? -ENOMEM : 0;
 }
 
 void asyncio_stream_free(asyncio_stream *stream)

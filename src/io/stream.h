@@ -93,7 +93,7 @@ struct asyncio_stream {
     struct asyncio_waiters_ senders;     /* wait until nothing is unsent */
     asyncio_protocol protocol;           /* over a transport: it is this; see stream_transport.c */
     struct asyncio_transport *transport; /* a reference; NULL: none (yet) */
-    char *host;                          /* that it was connected to; NULL: has no name */
+    const char *host; /* that it was connected to, in its block; NULL: has no name */
     void (*gone)(struct asyncio_stream *stream); /* it is CLOSED now; or NULL */
 };
 
@@ -107,9 +107,6 @@ void stream_init(struct asyncio_stream *stream, const struct stream_type *type,
 void stream_give_to_user(struct asyncio_stream *stream);
 
 void stream_release(struct asyncio_stream *stream);
-
-/* Keeps a copy, for TLS that may begin later.  -ENOMEM. */
-int stream_set_host(struct asyncio_stream *stream, const char *host);
 
 static inline void stream_hold(struct asyncio_stream *stream)
 {
