@@ -254,6 +254,12 @@ int asyncio_transport_get_sockname(const asyncio_transport *transport, asyncio_a
 int asyncio_transport_get_socket(const asyncio_transport *transport, asyncio_socket *socket);
 int asyncio_transport_get_pipe(const asyncio_transport *transport, asyncio_file *pipe);
 
+/* Datagrams: `to` is NULL, or the same, when connected (-EINVAL).  Never waits, never fails for the
+ * network's sake: error_received tells, later.  -ENOMEM.  Each that is buffered counts as 8 bytes
+ * and its data.  A negative result of datagram_received is reported, and ends nothing. */
+int asyncio_transport_sendto(asyncio_transport *transport, const void *data, size_t size,
+                             const asyncio_address *to);
+
 /* Subprocesses: the transports of the pipes, 0 to write to, 1 and 2 to read from, NULL: none.
  * Closing the transport kills the child and drops what is unsent.  -ESRCH: it has ended. */
 asyncio_transport *asyncio_transport_get_pipe_transport(const asyncio_transport *transport, int fd);
@@ -280,6 +286,11 @@ void asyncio_loop_create_unix_connection(asyncio_loop *loop, asyncio_future *don
 void asyncio_loop_connect_accepted_socket(asyncio_loop *loop, asyncio_future *done,
                                           asyncio_protocol *protocol, asyncio_socket socket,
                                           const asyncio_connection_options *options);
+
+/* Datagrams, with the options of asyncio_open_datagram_endpoint(). */
+void asyncio_loop_create_datagram_endpoint(asyncio_loop *loop, asyncio_future *done,
+                                           asyncio_protocol *protocol,
+                                           const asyncio_endpoint_options *options);
 
 /* Pipes, FIFOs, sockets, terminals.  -EINVAL: another kind of file. */
 void asyncio_loop_connect_read_pipe(asyncio_loop *loop, asyncio_future *done,

@@ -318,35 +318,35 @@ void datagram_open_cancel(struct datagram_opening *opening)
 /* ---- sending again ---- */
 
 /* The queue of another socket is full; whether that has gone shows here, too. */
-static int wait_for_peer(struct peer_wait *wait, struct asyncio_loop *loop,
-                         const asyncio_address *to)
+static int find_peer(struct peer_wait *wait, const asyncio_address *to)
 {
     int r, fd = sys_socket(AF_UNIX, SOCK_DGRAM, 0);
 
     if (fd < 0)
         return fd;
     r = sys_connect(fd, to);
-    if (r < 0) {
+    if (r < 0)
         sys_close(fd);
-        return r;
-    }
-    wait->helper = fd;
-    op_prepare(&wait->op, loop, OP_POLL, fd, NULL, ASYNCIO_WRITABLE, NULL);
-    return 0;
+    else
+        wait->helper = fd;
+    return r;
 }
 
 int peer_wait_prepare(struct peer_wait *wait, struct asyncio_loop *loop, int fd,
                       const asyncio_address *to)
 {
     struct pollfd own = { .fd = fd, .events = POLLOUT };
+    bool owned = loop_owns_fd(loop, fd);
     int r = sys_poll(&own, 1, 0);
 
     wait->helper = -1;
-    if (r != 0)
-        return r < 0 ? r : wait_for_peer(wait, loop, to);
-    op_prepare(&wait->op, loop, loop_owns_fd(loop, fd) ? OP_WRITABLE : OP_POLL, fd, NULL,
-               ASYNCIO_WRITABLE, NULL);
-    return 0;
+    if (r > 0) {
+        r = find_peer(wait, to);
+        owned = false;
+        fd = wait->helper;
+    }
+    op_prepare(&wait->op, loop, owned ? OP_WRITABLE : OP_POLL, fd, NULL, ASYNCIO_WRITABLE, NULL);
+    return wait->error = r;
 }
 
 void peer_wait_end(struct peer_wait *wait)

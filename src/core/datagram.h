@@ -63,10 +63,12 @@ void datagram_open_cancel(struct datagram_opening *opening);
 struct peer_wait {
     asyncio_op op;
     int helper; /* -1: the socket itself is what to wait for */
+    int error;
 };
 
 /* After an -EAGAIN: prepares `op`, whose end, unless it is an error, means that sending is worth
- * trying again; or finds that the peer has gone.  `fd` is the loop's, or the user's. */
+ * trying again.  Or finds that this cannot be, such as that the peer has gone: the error is
+ * returned, and kept; `op` can still be submitted with it.  `fd` is the loop's, or the user's. */
 int peer_wait_prepare(struct peer_wait *wait, struct asyncio_loop *loop, int fd,
                       const asyncio_address *to);
 void peer_wait_end(struct peer_wait *wait);

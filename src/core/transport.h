@@ -180,6 +180,9 @@ static inline size_t transport_high_water(const struct transport_type *type)
 /* Starts or stops reading, as the state has it. */
 void transport_update_reading(struct asyncio_transport *transport);
 
+/* More was added to `unsent`: pause_writing, if that is above the mark. */
+void transport_pause_if_over(struct asyncio_transport *transport);
+
 /* CLOSING, or wrote its end, and all is sent: goes on with that. */
 void transport_all_sent(struct asyncio_transport *transport);
 

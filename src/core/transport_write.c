@@ -38,7 +38,7 @@ static bool is_over(const struct asyncio_transport *transport)
            (transport->type->pauses_at_high && size > 0 && size == transport->high);
 }
 
-static void pause_if_over(struct asyncio_transport *transport)
+void transport_pause_if_over(struct asyncio_transport *transport)
 {
     if (transport->write_paused || transport->state == TRANSPORT_LOST || !is_over(transport))
         return;
@@ -58,7 +58,7 @@ int asyncio_transport_set_write_buffer_limits(asyncio_transport *transport, size
         return -EINVAL;
     transport->high = high;
     transport->low = low;
-    pause_if_over(transport);
+    transport_pause_if_over(transport);
     return 0;
 }
 
@@ -106,7 +106,7 @@ static int send_or_queue(struct asyncio_transport *transport, const asyncio_byte
         return 0;
     write_queue_push(&transport->unsent, parts, count, (size_t)r);
     transport->type->flush(transport);
-    pause_if_over(transport);
+    transport_pause_if_over(transport);
     return 0;
 }
 

@@ -56,6 +56,13 @@ void op_submit(asyncio_op *op)
         op_complete(op, ASYNCIO_ECLOSED);
 }
 
+void op_submit_ended(asyncio_op *op, int result)
+{
+    op->private_.state_ = OP_WAITING;
+    op_loop(op)->operations++;
+    op_complete(op, result);
+}
+
 bool op_attempt(asyncio_op *op, int *result)
 {
     struct asyncio_loop *loop = op_loop(op);

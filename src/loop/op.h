@@ -45,6 +45,9 @@ void op_prepare(asyncio_op *op, struct asyncio_loop *loop, enum op_kind kind, in
 
 void op_submit(asyncio_op *op);
 
+/* As if it had been submitted, and had ended with this: `done` will be called by the loop. */
+void op_submit_ended(asyncio_op *op, int result);
+
 /* True: it is done already, with *result, and was never the loop's. */
 bool op_attempt(asyncio_op *op, int *result);
 
