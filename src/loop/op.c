@@ -100,7 +100,8 @@ static int perform_accept(asyncio_op *op)
 }
 
 /* The first call starts it; the second, made when the socket is writable or failed, looks how it
- * went. */
+ * went.  -EAGAIN from the kernel is no beginning: a Unix listener's queue is full, and the socket,
+ * which is not connected, would be found writable at once. */
 static int perform_connect(asyncio_op *op)
 {
     struct asyncio_op_ *private = &op->private_;
@@ -109,6 +110,8 @@ static int perform_connect(asyncio_op *op)
         return sys_socket_error(private->fd_);
     private->size_ = 1;
     int r = sys_connect(private->fd_, private->address_);
+    if (r == -EAGAIN)
+        return -ENOBUFS;
     return r == -EINPROGRESS ? -EAGAIN : r;
 }
 

@@ -326,6 +326,51 @@ LISTENING_TEST(cancelled, "127.0.0.1", 0)
     return r;
 }
 
+struct naming {
+    const struct listening *listening;
+    const char *host, *local_host;
+};
+
+static int opens_by_name(void *arg)
+{
+    const struct naming *naming = arg;
+    asyncio_connection_options options = { .local_host = naming->local_host };
+    asyncio_stream *stream;
+
+    TRY(asyncio_open_connection(&stream, naming->host, naming->listening->port, &options));
+    asyncio_stream_free(stream);
+    return 0;
+}
+
+static int cancel_while_held(struct naming *naming, int threads)
+{
+    asyncio_task *task;
+
+    names_hold();
+    TRY(asyncio_create_task(&task, opens_by_name, naming, NULL));
+    int r = asyncio_sleep(0);
+    bool there = !asyncio_task_done(task) && names_wait_for_held(threads);
+    int result = cancel(task);
+    if (there)
+        CHECK_INT(result, -ECANCELED);
+    names_release();
+    return r;
+}
+
+/* CON-06: cancelled while threads look up what it is to connect, which they go on doing. */
+LISTENING_TEST(cancelled_with_threads, "127.0.0.1", 10)
+{
+    struct naming naming = { listening, "live.test", NULL };
+
+    names_set(fakes);
+    int r = cancel_while_held(&naming, 1);
+    naming.local_host = "here.test";
+    if (r == 0)
+        r = cancel_while_held(&naming, 2);
+    names_release();
+    return r;
+}
+
 /* ---- no descriptors ---- */
 
 static int is_starved(void *arg)

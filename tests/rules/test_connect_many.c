@@ -100,6 +100,33 @@ SITE_TEST(dead_and_patient, fakes, 0)
     return 0;
 }
 
+enum { MANY = 200 };
+
+/* All of them, whatever their number; the detail has as many as it has room for. */
+static int has_very_many(struct sites *sites, char *list, size_t used)
+{
+    CHECK_INT(fails_with("very.many.test", sites->port, NULL), -ECONNREFUSED);
+    CHECK(strstr(asyncio_error_detail(), "127.1.0.9:") != NULL);
+    snprintf(list + used, 16, " 127.0.0.1");
+    TRY(connect_and_tell("very.many.test", sites->port, NULL));
+    CHECK_TRACE("127.0.0.1@0.00");
+    return 0;
+}
+
+SITE_TEST(very_many, NULL, 0)
+{
+    static char list[MANY * 16];
+    static const struct fake_name many[] = { { "very.many.test", list, 0, 0 },
+                                             { NULL, NULL, 0, 0 } };
+    int used = 0;
+
+    for (int i = 0; i < MANY - 1; i++)
+        used += snprintf(list + used, sizeof list - (size_t)used, "%s127.1.0.%d", i > 0 ? " " : "",
+                         i + 1);
+    names_set(many);
+    return has_very_many(sites, list, (size_t)used);
+}
+
 /* ---- happy eyeballs ---- */
 
 static const asyncio_connection_options eager = { .happy_eyeballs_delay = 0.25 };

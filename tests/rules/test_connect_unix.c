@@ -152,6 +152,23 @@ UNIX_TEST(cancelled, "@asyncio-connect-", 0)
     return 0;
 }
 
+/* With a socket of one's own one has to ask again oneself. */
+UNIX_TEST(by_hand, "@asyncio-connect-", 0)
+{
+    asyncio_stream *first;
+    asyncio_address address;
+    int fd = -1;
+
+    TRY(asyncio_address_init_unix(&address, listening->path));
+    TRY(asyncio_open_unix_connection(&first, listening->path, NULL));
+    int r = fd = sys_socket(AF_UNIX, SOCK_STREAM, 0);
+    if (r >= 0)
+        CHECK_INT(asyncio_sock_connect(fd, &address), -ENOBUFS);
+    sys_close(fd);
+    asyncio_stream_free(first);
+    return r < 0 ? r : 0;
+}
+
 /* ---- a socket that is connected already ---- */
 
 static int over_socket(void *arg)
