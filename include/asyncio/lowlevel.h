@@ -272,7 +272,8 @@ int asyncio_transport_kill(asyncio_transport *transport);
 /* ---- making transports: each completes `done` after connection_made --------------------------
  *
  * The protocol stays the caller's if that fails.  Sockets and files given are taken over, and
- * closed if that fails, but for -EINVAL, which leaves them alone.
+ * closed if that fails, but for -EINVAL and -EBUSY (something waits on them, or they are a
+ * transport's or stream's already), which leave them alone.
  */
 
 void asyncio_loop_create_connection(asyncio_loop *loop, asyncio_future *done,

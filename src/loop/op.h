@@ -70,8 +70,8 @@ static inline asyncio_op *op_of(struct asyncio_link_ *link)
     return CONTAINER_OF(link, asyncio_op, private_.handle_.queued_.link_);
 }
 
-/* The library's own descriptors, see backend.h; giving one up, and closing one, both of which end
- * its operations with -ECANCELED. */
+/* The library's own descriptors, see backend.h (-EBUSY: it is one already, or somebody waits on
+ * it); giving one up, and closing one, both of which end its operations with -ECANCELED. */
 int loop_own_fd(struct asyncio_loop *loop, int fd);
 bool loop_owns_fd(struct asyncio_loop *loop, int fd);
 void loop_disown_fd(struct asyncio_loop *loop, int fd);

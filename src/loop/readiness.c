@@ -216,9 +216,12 @@ int readiness_own(struct asyncio_loop *loop, int fd)
 
     if (r < 0)
         return r;
-    readiness->fds[fd] = (struct readiness_fd){ .owned = true,
-                                                .ready = READY_READ | READY_WRITE,
-                                                .place = readiness->fds[fd].place };
+    struct readiness_fd *entry = &readiness->fds[fd];
+    if (entry->owned || !list_empty(&entry->readers) || !list_empty(&entry->writers))
+        return -EBUSY;
+    *entry = (struct readiness_fd){ .owned = true,
+                                    .ready = READY_READ | READY_WRITE,
+                                    .place = entry->place };
     return 0;
 }
 

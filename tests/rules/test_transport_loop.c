@@ -192,6 +192,54 @@ TRANSPORT_TEST(descriptor_is_taken, NULL)
     CHECK_INT(asyncio_loop_remove_reader(ends->loop, ends->fd), 0);
 }
 
+/* TRP-20: nor can it be given to another transport, which would be the end of both. */
+TRANSPORT_TEST(descriptor_is_not_taken_twice, NULL)
+{
+    struct recorder other = { { &recorder_type }, .name = "other-" };
+    asyncio_future done = { 0 };
+
+    asyncio_loop_connect_accepted_socket(ends->loop, &done, &other.protocol, ends->fd, NULL);
+    CHECK_INT(asyncio_future_result(&done), -EBUSY);
+    done = (asyncio_future){ 0 };
+    asyncio_loop_connect_read_pipe(ends->loop, &done, &other.protocol, ends->fd);
+    CHECK_INT(asyncio_future_result(&done), -EBUSY);
+    peer_sends(ends, "abc");
+    WAIT_FOR(ends->loop, ends->recorder.size == 3);
+    CHECK_TRACE("made data:3");
+}
+
+static void one_that_is_watched(asyncio_loop *loop)
+{
+    struct recorder recorder = { { &recorder_type }, .name = "" };
+    asyncio_future done = { 0 };
+    int a = -1, b = -1;
+
+    if (unix_sockets(&a, &b) < 0)
+        return;
+    if (asyncio_loop_add_reader(loop, a, never, NULL) == 0) {
+        asyncio_loop_connect_accepted_socket(loop, &done, &recorder.protocol, a, NULL);
+        CHECK_INT(asyncio_future_result(&done), -EBUSY);
+        CHECK_INT(asyncio_loop_remove_reader(loop, a), 1);
+    }
+    turn(loop); /* the kernel has been told of it before */
+    done = (asyncio_future){ 0 };
+    if (open_recorder(loop, &recorder, a, connect_socket) == 0) {
+        CHECK_INT(write(b, "abc", 3), 3);
+        WAIT_FOR(loop, recorder.size == 3);
+        CHECK_TRACE("made data:3");
+    }
+    close(b);
+    asyncio_loop_close(loop);
+    asyncio_transport_unref(recorder.transport);
+    CHECK(fcntl(a, F_GETFD) < 0);
+}
+
+/* What its user still watches is the user's; then it is the transport's. */
+TEST(descriptor_that_is_watched)
+{
+    with_loop(one_that_is_watched);
+}
+
 static int uses_it_in_a_task(void *arg)
 {
     asyncio_future done = { 0 };

@@ -34,6 +34,33 @@ TRANSPORT_TEST(reads_no_more_than_there_is_room, prepare_small)
     CHECK_TRACE("made updated:2 updated:2 updated:1");
 }
 
+static void pause_it(struct recorder *recorder)
+{
+    asyncio_transport_pause_reading(recorder->transport);
+}
+
+/* TRP-17: who pauses in get_buffer gets nothing into it, and while paused is not asked for one. */
+TRANSPORT_TEST(paused_in_get_buffer, prepare_buffered)
+{
+    peer_sends(ends, "abc");
+    ends->recorder.on_asked = pause_it;
+    settle(ends->loop);
+    int asked = ends->recorder.asked;
+    asyncio_transport_resume_reading(ends->recorder.transport);
+    settle(ends->loop);
+    CHECK_INT(ends->recorder.asked, asked + 1);
+    CHECK_TRACE("made");
+    ends->recorder.on_asked = NULL;
+    asyncio_transport_resume_reading(ends->recorder.transport);
+    WAIT_FOR(ends->loop, ends->recorder.size == 3);
+    asyncio_transport_pause_reading(ends->recorder.transport);
+    asked = ends->recorder.asked;
+    peer_sends(ends, "def");
+    settle(ends->loop);
+    CHECK_INT(ends->recorder.asked, asked);
+    CHECK_TRACE("made updated:3");
+}
+
 static int get_nothing(asyncio_protocol *protocol, size_t hint, void **data, size_t *size)
 {
     static char nothing;
@@ -310,6 +337,8 @@ static void (*ending)(struct recorder *recorder);
 #define ENDED_WITHIN(name, member)                                                                 \
     static void prepare_##name(struct recorder *recorder)                                          \
     {                                                                                              \
+        if (offsetof(struct recorder, member) == offsetof(struct recorder, on_asked))              \
+            recorder->protocol.type = &buffered_recorder_type;                                     \
         recorder->member = ending;                                                                 \
     }                                                                                              \
     TEST(ended_within_##name)                                                                      \
@@ -323,6 +352,7 @@ static void (*ending)(struct recorder *recorder);
 
 ENDED_WITHIN(connection_made, on_made)
 ENDED_WITHIN(data_received, on_data)
+ENDED_WITHIN(get_buffer, on_asked)
 ENDED_WITHIN(eof_received, on_eof)
 ENDED_WITHIN(pause_writing, on_pause)
 ENDED_WITHIN(resume_writing, on_resume)

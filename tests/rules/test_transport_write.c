@@ -283,6 +283,25 @@ TRANSPORT_TEST(resumes_at_the_low_mark, NULL)
     CHECK(asyncio_transport_get_write_buffer_size(transport) <= 10);
 }
 
+/* TRP-04: at the low mark is low enough; of 0, when all is sent. */
+TRANSPORT_TEST(resumes_when_all_is_sent, NULL)
+{
+    fill(ends->recorder.transport);
+    CHECK_INT(set_limits(ends->recorder.transport, 0, 0), 0);
+    size_t unsent = asyncio_transport_get_write_buffer_size(ends->recorder.transport);
+    CHECK(unsent > 0);
+    for (int i = 0; i < 1000 && ends->recorder.resumes == 0; i++) {
+        char data[4000];
+        int n = peer_reads(ends, data, sizeof data);
+
+        if (n == 0 || (n < 0 && n != -EAGAIN))
+            break;
+        asyncio_ignore(asyncio_loop_run_once(ends->loop, n > 0 ? 0 : 0.001));
+    }
+    CHECK_TRACE("made pause resume");
+    CHECK_INT(asyncio_transport_get_write_buffer_size(ends->recorder.transport), 0);
+}
+
 static void write_again(struct recorder *recorder)
 {
     if (recorder->resumes < 4)

@@ -23,6 +23,7 @@ struct recorder {
     const char *name;             /* begins each of its words in the trace; "" */
     asyncio_transport *transport; /* a reference, so that it can be used whatever has come */
     int made, lost, eofs, pauses, resumes, updates;
+    int asked;  /* how often get_buffer was called */
     int error;  /* of connection_lost */
     int result; /* what data_received, get_buffer and buffer_updated are to return */
     int eof_result;
@@ -33,6 +34,7 @@ struct recorder {
     char buffer[4096];
     void (*on_made)(struct recorder *recorder); /* all may be NULL */
     void (*on_data)(struct recorder *recorder);
+    void (*on_asked)(struct recorder *recorder); /* in get_buffer */
     void (*on_eof)(struct recorder *recorder);
     void (*on_pause)(struct recorder *recorder);
     void (*on_resume)(struct recorder *recorder);
@@ -118,6 +120,8 @@ static inline int recorder_get_buffer(asyncio_protocol *protocol, size_t hint, v
     struct recorder *recorder = recorder_of(protocol);
 
     (void)hint;
+    recorder->asked++;
+    recorder_call(recorder, recorder->on_asked);
     *data = recorder->buffer;
     *size = recorder->room > 0 ? recorder->room : sizeof recorder->buffer;
     return recorder->result;
@@ -381,6 +385,23 @@ static inline bool peer_drains(struct ends *ends, size_t wanted)
             return false;
     }
     return got >= wanted;
+}
+
+/* Reads to the end, and counts. */
+static inline size_t peer_counts(struct ends *ends)
+{
+    static char data[64 * 1024];
+    size_t got = 0;
+    int n = -EAGAIN;
+
+    for (int i = 0; i < (test_is_torture() ? 2 * 256 * 1000 : 20000) && n != 0; i++) {
+        n = peer_reads(ends, data, sizeof data);
+        if (n < 0 && (n != -EAGAIN || ends->recorder.lost > 0))
+            break;
+        got += n > 0 ? (size_t)n : 0;
+        asyncio_ignore(asyncio_loop_run_once(ends->loop, n > 0 ? 0 : 0.001));
+    }
+    return got;
 }
 
 /* More than any socket or pipe here takes at once. */
