@@ -21,7 +21,7 @@ import sys
 from tidy import LEXEME
 
 MILESTONE = ("RUN TSK CAN EAG TMO WFR TGR GAT SHD WAI ASC LCK EVT CND SEM BAR QUE LOP HDL FUT ERR "
-             "CTX DBG SUB DEP").split()
+             "CTX DBG SUB TLS DEP").split()
 
 RULES = "docs/spec/rules.md"
 DESIGN = "docs/design.md"

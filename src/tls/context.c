@@ -84,6 +84,7 @@ static int make(asyncio_tls_context **context, bool server_side, const asyncio_t
         return -ENOMEM;
     }
     int r = openssl_context_set_up(made, server_side, options != NULL ? options : &defaults);
+    ERR_clear_error();
     if (r < 0) {
         asyncio_tls_set_detail_(made->failure != NULL ? made->failure : "");
         openssl_context_free(&made->context);
@@ -147,6 +148,7 @@ asyncio_tls_context *asyncio_tls_default(void)
                                 : failure_take(&the_default.failure);
         if (the_default.error < 0)
             openssl_context_reset(&the_default);
+        ERR_clear_error();
     }
     pthread_mutex_unlock(&lock);
     return &the_default.context;

@@ -42,7 +42,9 @@ static int init(struct tls_engine *base, struct asyncio_tls_context *base_contex
         SSL_set_accept_state(engine->ssl);
     else
         SSL_set_connect_state(engine->ssl);
-    return server_side || name == NULL ? 0 : name_apply(engine, name);
+    int r = server_side || name == NULL ? 0 : name_apply(engine, name);
+    ERR_clear_error();
+    return r;
 }
 
 static void destroy(struct tls_engine *base)
@@ -91,7 +93,7 @@ static int note_alpn(struct openssl_engine *engine)
     unsigned size;
 
     SSL_get0_alpn_selected(engine->ssl, &name, &size);
-    if (size == 0)
+    if (size == 0 || engine->alpn != NULL)
         return 1;
     engine->alpn = OPENSSL_strndup((const char *)name, size);
     engine->engine.alpn = engine->alpn;

@@ -23,7 +23,9 @@ void failure_say(char **text, const char *format, ...)
     (void)vsnprintf(said, sizeof said, format, arguments); /* cut off is good enough */
     va_end(arguments);
     OPENSSL_free(*text);
+    ERR_set_mark();
     *text = OPENSSL_strdup(said);
+    ERR_pop_to_mark(); /* that there was no memory for the text is not what failed */
 }
 
 static int code_of(unsigned long error)

@@ -34,14 +34,15 @@ def openssl(*arguments):
 
 
 def make_certificate(name, names="DNS:localhost", issuer=None, authority=False, days="2"):
-    """name.pem and name.key; with an intermediate issuer, name-chain.pem too."""
+    """name.pem and name.key; with an issuer, name-chain.pem too."""
+    usage = "keyCertSign,cRLSign" if authority else "digitalSignature"
     with open(path("config"), "w", encoding="ascii") as file:
         file.write("[req]\ndistinguished_name=name\n[name]\n[extensions]\n"
                    f"basicConstraints=critical,CA:{str(authority).upper()}\n"
                    "subjectKeyIdentifier=hash\n" +
                    ("authorityKeyIdentifier=keyid\n" if issuer else "") +
-                   f"keyUsage=critical,{'keyCertSign,cRLSign' if authority else 'digitalSignature'}\n"
-                   + (f"subjectAltName={names}\n" if names else ""))
+                   f"keyUsage=critical,{usage}\n" +
+                   (f"subjectAltName={names}\n" if names else ""))
     openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", f"{name}.key")
     openssl("req", "-new", "-key", f"{name}.key", "-subj", f"/CN={name}", "-config", "config",
             "-out", f"{name}.csr")
