@@ -163,6 +163,12 @@ void asyncio_op_accept(asyncio_op *op, asyncio_loop *loop, asyncio_socket listen
                        asyncio_address *from);
 void asyncio_op_connect(asyncio_op *op, asyncio_loop *loop, asyncio_socket socket,
                         const asyncio_address *address);
+
+/* Of pipes and terminals, which must be non-blocking, and of files; offset -1: where it stands. */
+void asyncio_op_read(asyncio_op *op, asyncio_loop *loop, asyncio_file file, void *data, size_t size,
+                     int64_t offset);
+void asyncio_op_write(asyncio_op *op, asyncio_loop *loop, asyncio_file file, const void *data,
+                      size_t size, int64_t offset);
 enum { ASYNCIO_READABLE = 1, ASYNCIO_WRITABLE = 2 }; /* the result says which */
 void asyncio_op_poll(asyncio_op *op, asyncio_loop *loop, asyncio_socket socket, int events);
 

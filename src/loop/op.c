@@ -177,9 +177,7 @@ static void submit_for_user(asyncio_op *op)
         op_submit(op);
         return;
     }
-    op->private_.state_ = OP_WAITING;
-    loop->operations++;
-    op_complete(op, -EBUSY);
+    op_submit_ended(op, -EBUSY);
 }
 
 /* The kernel only reads what it is given to send; the cast is for one common member. */
@@ -235,6 +233,29 @@ void asyncio_op_connect(asyncio_op *op, asyncio_loop *loop, asyncio_socket socke
 {
     op_prepare(op, loop, OP_CONNECT, socket, NULL, 0, unconst(address));
     submit_for_user(op);
+}
+
+static void submit_at(asyncio_op *op, int64_t offset)
+{
+    op->private_.offset_ = offset;
+    if (offset < -1)
+        op_submit_ended(op, -EINVAL);
+    else
+        submit_for_user(op);
+}
+
+void asyncio_op_read(asyncio_op *op, asyncio_loop *loop, asyncio_file file, void *data, size_t size,
+                     int64_t offset)
+{
+    op_prepare(op, loop, OP_FILE_READ, file, data, size, NULL);
+    submit_at(op, offset);
+}
+
+void asyncio_op_write(asyncio_op *op, asyncio_loop *loop, asyncio_file file, const void *data,
+                      size_t size, int64_t offset)
+{
+    op_prepare(op, loop, OP_FILE_WRITE, file, unconst(data), size, NULL);
+    submit_at(op, offset);
 }
 
 void asyncio_op_poll(asyncio_op *op, asyncio_loop *loop, asyncio_socket socket, int events)
