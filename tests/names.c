@@ -16,7 +16,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static const struct fake_name *fakes;
-static int asked, held;
+static int asked, held, inside;
 static bool holding;
 
 void names_set(const struct fake_name *table)
@@ -46,6 +46,8 @@ void names_release(void)
     pthread_mutex_lock(&lock);
     holding = false;
     pthread_cond_broadcast(&changed);
+    while (inside > 0)
+        pthread_cond_wait(&changed, &lock);
     pthread_mutex_unlock(&lock);
 }
 
@@ -79,6 +81,7 @@ static const struct fake_name *ask_for(const char *host)
     const struct fake_name *fake = fakes;
     asked++;
     held++;
+    inside++;
     pthread_cond_broadcast(&changed);
     while (holding)
         pthread_cond_wait(&changed, &lock);
@@ -128,8 +131,8 @@ int __real_sys_getaddrinfo(asyncio_address **addresses, const char *host, const 
 int __wrap_sys_getaddrinfo(asyncio_address **addresses, const char *host, const char *service,
                            const asyncio_getaddrinfo_options *options);
 
-int __wrap_sys_getaddrinfo(asyncio_address **addresses, const char *host, const char *service,
-                           const asyncio_getaddrinfo_options *options)
+static int look_up(asyncio_address **addresses, const char *host, const char *service,
+                   const asyncio_getaddrinfo_options *options)
 {
     const struct fake_name *fake = ask_for(host);
 
@@ -138,6 +141,18 @@ int __wrap_sys_getaddrinfo(asyncio_address **addresses, const char *host, const 
     if (fault_fails())
         return ASYNCIO_EAI_AGAIN;
     return answer(addresses, fake, service, options->family);
+}
+
+int __wrap_sys_getaddrinfo(asyncio_address **addresses, const char *host, const char *service,
+                           const asyncio_getaddrinfo_options *options)
+{
+    int r = look_up(addresses, host, service, options);
+
+    pthread_mutex_lock(&lock);
+    inside--;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+    return r;
 }
 
 /* ---- by the clock ---- */

@@ -21,8 +21,8 @@ void names_set(const struct fake_name *table);
 /* How many names have been asked for so far, fakes and others. */
 int names_asked(void);
 
-/* From now on they are answered only after names_release(), in whichever threads; how many threads
- * stand there. */
+/* From now on they are answered only after names_release(), in whichever threads, for which that
+ * waits; how many threads stand there. */
 void names_hold(void);
 void names_release(void);
 int names_held(void);
