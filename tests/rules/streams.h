@@ -427,6 +427,30 @@ static inline int send_end(asyncio_stream *stream)
     return 0;
 }
 
+/* The low one is a quarter of it. */
+static inline size_t high_water(const struct pair *pair)
+{
+    return pair->kind->high_water > 0 ? pair->kind->high_water : 64 * 1024;
+}
+
+/* More than that and what the sockets take. */
+static inline size_t much(const struct pair *pair)
+{
+    return high_water(pair) + 200 * 1000;
+}
+
+/* So much that the buffer is above the high-water mark, whatever the kernel takes. */
+static inline int fill(const struct pair *pair)
+{
+    char *data = calloc(1, much(pair));
+    int r = data != NULL ? asyncio_stream_write_nowait(pair->a, data, much(pair)) : -ENOMEM;
+
+    free(data);
+    if (r == 0)
+        CHECK(asyncio_stream_get_write_buffer_size(pair->a) > high_water(pair));
+    return r;
+}
+
 /* Reads `n` bytes, in as many reads as it takes, and compares them. */
 static inline int expect_text(asyncio_stream *stream, const char *text)
 {

@@ -1,31 +1,7 @@
 /* test_stream_write.c - the rules of writing to streams and of ending them, for every kind. */
 #include "streams.h"
 
-/* The low one is a quarter of it. */
-static size_t high_water(const struct pair *pair)
-{
-    return pair->kind->high_water > 0 ? pair->kind->high_water : 64 * 1024;
-}
-
-/* More than that and what the sockets take. */
-static size_t much(const struct pair *pair)
-{
-    return high_water(pair) + 200 * 1000;
-}
-
 /* ---- flow control ---- */
-
-/* So much that the buffer is above the high-water mark, whatever the kernel takes. */
-static int fill(const struct pair *pair)
-{
-    char *data = calloc(1, much(pair));
-    int r = data != NULL ? asyncio_stream_write_nowait(pair->a, data, much(pair)) : -ENOMEM;
-
-    free(data);
-    if (r == 0)
-        CHECK(asyncio_stream_get_write_buffer_size(pair->a) > high_water(pair));
-    return r;
-}
 
 /* Reads so many bytes. */
 static int skip(asyncio_stream *stream, size_t size)
