@@ -44,7 +44,7 @@ static unsigned from_poll(short events)
 {
     return ((events & (POLLIN | POLLPRI)) != 0 ? READY_READ : 0U) |
            ((events & POLLOUT) != 0 ? READY_WRITE : 0U) |
-           ((events & (POLLHUP | POLLERR | POLLNVAL | PEER_CLOSED)) != 0 ? READY_HANGUP : 0U);
+           ((events & (POLLHUP | POLLERR | PEER_CLOSED)) != 0 ? READY_HANGUP : 0U);
 }
 
 static int add(struct poll_set *set, int fd)
@@ -62,13 +62,23 @@ static int add(struct poll_set *set, int fd)
     return 0;
 }
 
+/* What epoll finds by itself: a file on a disk is no matter of waiting. */
+static int check(int fd)
+{
+    int r = sys_file_can_wait(fd);
+
+    return r == 0 ? -EPERM : r < 0 ? r : 0;
+}
+
 static int arm(struct asyncio_loop *loop, int fd, struct readiness_fd *entry, unsigned wanted)
 {
     struct poll_set *set = set_of(loop);
 
     if (entry->place == 0) {
-        int r = add(set, fd);
+        int r = entry->owned ? 0 : check(fd);
 
+        if (r == 0)
+            r = add(set, fd);
         if (r < 0)
             return r;
         entry->place = set->count - 1;
@@ -164,9 +174,14 @@ static void wait_poll(struct asyncio_loop *loop, int64_t timeout_ns)
     if (set->fds[0].revents != 0)
         sys_event_clear(loop->wake_fd);
     /* Places do not move meanwhile: nothing is removed, and arming only changes or adds. */
-    for (size_t place = 1, count = set->count; place < count; place++)
-        if (set->fds[place].revents != 0)
-            readiness_event(loop, set->fds[place].fd, from_poll(set->fds[place].revents));
+    for (size_t place = 1, count = set->count; place < count; place++) {
+        const struct pollfd *found = &set->fds[place];
+
+        if ((found->revents & POLLNVAL) != 0)
+            readiness_fail(loop, found->fd, -EBADF);
+        else if (found->revents != 0)
+            readiness_event(loop, found->fd, from_poll(found->revents));
+    }
 }
 
 static int fd_poll(struct asyncio_loop *loop)

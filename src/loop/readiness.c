@@ -306,6 +306,14 @@ static void complete_queue(struct readiness_fd *entry, struct asyncio_link_ *que
     }
 }
 
+void readiness_fail(struct asyncio_loop *loop, int fd, int error)
+{
+    struct readiness_fd *entry = &readiness_of(loop)->fds[fd];
+
+    complete_all(&entry->readers, error);
+    complete_all(&entry->writers, error);
+}
+
 void readiness_event(struct asyncio_loop *loop, int fd, unsigned ready)
 {
     struct readiness *readiness = readiness_of(loop);
@@ -326,10 +334,8 @@ void readiness_event(struct asyncio_loop *loop, int fd, unsigned ready)
         complete_queue(entry, &entry->writers);
     unsigned wanted = readiness_wanted(entry);
     int r = !entry->owned && wanted != 0 ? readiness->arm(loop, fd, entry, wanted) : 0;
-    if (r < 0) { /* they would wait for ever */
-        complete_all(&entry->readers, r);
-        complete_all(&entry->writers, r);
-    }
+    if (r < 0)
+        readiness_fail(loop, fd, r); /* they would wait for ever */
 }
 
 void readiness_no_hangup(struct asyncio_loop *loop, int fd, int error)

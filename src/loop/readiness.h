@@ -49,6 +49,9 @@ void readiness_close(struct asyncio_loop *loop);
 /* The kernel reported `ready` for the descriptor. */
 void readiness_event(struct asyncio_loop *loop, int fd, unsigned ready);
 
+/* Nothing can be waited for any more: ends all who do. */
+void readiness_fail(struct asyncio_loop *loop, int fd, int error);
+
 /* It cannot be told whether the descriptor has hung up: ends who waits for that. */
 void readiness_no_hangup(struct asyncio_loop *loop, int fd, int error);
 
