@@ -38,6 +38,22 @@ export PKG_CONFIG_PATH="$library/pkgconfig"
 LD_LIBRARY_PATH=$library "$work/shared"
 "$work/static"
 
+if [ -e "$PKG_CONFIG_PATH/asyncio-tls.pc" ]; then
+    say "TLS by pkg-config, shared and static"
+    # shellcheck disable=SC2046
+    {
+        $cc -std=c11 -Wall -Werror "$here/consumer_tls.c" \
+            $(pkg-config --cflags --libs asyncio-tls) -o "$work/shared_tls"
+        $cc -std=c11 -Wall -Werror "$here/consumer_tls.c" $(pkg-config --cflags asyncio-tls) \
+            "$library/libasyncio-tls.a" "$library/libasyncio.a" -lssl -lcrypto -lpthread \
+            -o "$work/static_tls"
+    }
+    LD_LIBRARY_PATH=$library "$work/shared_tls"
+    "$work/static_tls"
+    say "the core knows nothing of OpenSSL"
+    ! ldd "$library/libasyncio.so" | grep -E 'ssl|crypto'
+fi
+
 say "the example of README.md"
 awk '/^```/ { inside = $0 == "```c"; next } inside' "$here/../../README.md" >"$work/readme.c"
 # shellcheck disable=SC2046
@@ -59,8 +75,9 @@ say "find_package(asyncio)"
 cmake -S "$here/find_package" -B "$work/find_package" -DCMAKE_PREFIX_PATH="$prefix" >"$work/log" ||
     { cat "$work/log"; exit 1; }
 cmake --build "$work/find_package" >"$work/log" || { cat "$work/log"; exit 1; }
-"$work/find_package/shared"
-"$work/find_package/static"
+for program in shared static shared_tls static_tls; do
+    [ ! -e "$work/find_package/$program" ] || "$work/find_package/$program"
+done
 
 say "add_subdirectory"
 cmake -S "$here/add_subdirectory" -B "$work/add_subdirectory" >"$work/log" ||
