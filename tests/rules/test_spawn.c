@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -347,6 +348,14 @@ TEST(three_files_may_change_places)
     unlink(out);
 }
 
+/* Also where they are close-on-exec here. */
+TEST(three_files_are_inherited)
+{
+    CHECK_INT(fcntl(2, F_SETFD, FD_CLOEXEC), 0);
+    CHECK_STR(output("[ -e /proc/$$/fd/2 ] && printf there"), "there");
+    CHECK_INT(fcntl(2, F_GETFD), FD_CLOEXEC);
+}
+
 TEST(three_files_may_be_closed_or_one)
 {
     struct sys_spawn spawn = inherit(NULL);
@@ -418,6 +427,8 @@ TEST(user_and_group)
     struct sys_spawn spawn = inherit(NULL);
     char expected[64];
 
+    if (root)
+        CHECK_INT(setgroups(2, (const gid_t[]){ 0, 4 }), 0); /* which it must not keep */
     spawn.user = &user;
     spawn.group = &group;
     spawn.cwd = "/";
