@@ -58,6 +58,14 @@ static inline void pause_briefly(void)
     nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 }
 
+/* Whether it goes within some seconds; 0: there never was one. */
+static inline bool goes(int pid)
+{
+    for (int ms = 0; ms < 5000 && pid != 0 && !is_gone(pid); ms++)
+        pause_briefly();
+    return pid == 0 || is_gone(pid);
+}
+
 /* A coroutine's way to let a child go on: other processes take real time. */
 static inline int let_pass(void)
 {

@@ -222,7 +222,7 @@ static void leave_and_close(asyncio_loop *loop)
 TEST(left_is_reaped_though_the_loop_is_closed)
 {
     with_loop(leave_and_close);
-    CHECK(left_pid == 0 || is_gone(left_pid)); /* at once: it was waited for */
+    CHECK(left_pid == 0 || goes(left_pid));
 }
 
 TEST(left_is_reaped_though_the_loop_is_closed_without_pidfd)
