@@ -201,13 +201,18 @@ TEST(directory_that_is_not_there)
     check_refused(spawn, -ENOTDIR, SYS_SPAWN_AT_CWD);
 }
 
+/* Also where the child would move another one to that number. */
 TEST(file_that_is_not_open)
 {
     struct sys_spawn spawn = inherit((const char *const[]){ "true", NULL });
-    const int closed[] = { 999 };
+    int closed = dup(0);
 
-    spawn.files = closed;
+    close(closed);
+    spawn.files = &closed;
     spawn.file_count = 1;
+    check_refused(spawn, -EBADF, SYS_SPAWN_AT_START);
+    spawn.stdio[0] = 1;
+    spawn.stdio[1] = 0;
     check_refused(spawn, -EBADF, SYS_SPAWN_AT_START);
 }
 

@@ -100,6 +100,27 @@ BUGS = [
     Bug("Ctrl-C is no reason", "src/run/sigint.c",
         "asyncio_task_uncancel(sigint->main) == 0 ? -EINTR : r",
         "asyncio_task_uncancel(sigint->main) != 0 ? -EINTR : r"),
+    # ---- processes ----
+    Bug("child that did not become the program is not reaped", "src/ground/sys_spawn.c",
+        "    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)\n        continue;\n", ""),
+    Bug("child inherits what was not named", "src/ground/sys_spawn.c",
+        "syscall(SYS_close_range, 3, ~0U, ON_EXEC) < 0", "false"),
+    Bug("child keeps the signal mask", "src/ground/sys_spawn.c",
+        "    (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, none, NULL, SIGNAL_SET_SIZE);\n", ""),
+    Bug("signal to a number that is somebody else's", "src/ground/sys_child.c",
+        "    if (!is_child(pid))", "    if (false)"),
+    Bug("child's ends of pipes stay open", "src/core/child_spawn.c",
+        "    close_all(stdio->given);\n", ""),
+    Bug("child left with its loop stays a zombie", "src/core/child.c",
+        "    if (child->left && ours)\n        bury(child);\n    else if (child->left)",
+        "    if (child->left)"),
+    Bug("forked copy kills the child", "src/core/child.c",
+        "child->returncode != ASYNCIO_RUNNING || child->process != sys_process_id()",
+        "child->returncode != ASYNCIO_RUNNING"),
+    Bug("cancelled part of communicate leaves the rest waiting", "src/io/process.c",
+        "        asyncio_task_group_cancel(part->group);\n", "        (void)0;\n"),
+    Bug("subprocess transport is lost before its pipes", "src/core/transport_process.c",
+        "process->child == NULL && process->pipes_open == 0", "process->child == NULL"),
 ]
 
 
