@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""python_asyncio.py - switch.c, spawn.c, queue.c, million.c, echo.c and process.c for Python's own asyncio.
+"""python_asyncio.py - switch.c, spawn.c, queue.c, million.c, echo.c and process.c for Python's own
+asyncio.
 
     python_asyncio.py CASE [COUNT]
 """
