@@ -171,6 +171,24 @@ TRANSPORT_TEST(abort_drops_what_is_unsent, NULL)
     CHECK(!peer_drains(ends, MUCH));
 }
 
+/* TRP-10: from then on not a byte goes out, though the peer has room again before it is lost. */
+TRANSPORT_TEST(abort_sends_no_more, NULL)
+{
+    static char data[MUCH];
+    int later = 0;
+
+    asyncio_loop_set_debug(ends->loop, true); /* then it asks the kernel before every step */
+    log_allow("unclosed transport");
+    write_much(ends->recorder.transport);
+    settle(ends->loop);
+    asyncio_transport_abort(ends->recorder.transport);
+    while (peer_reads(ends, data, sizeof data) > 0)
+        continue;
+    WAIT_FOR(ends->loop, ends->recorder.lost > 0);
+    later = peer_reads(ends, data, sizeof data);
+    CHECK(later <= 0);
+}
+
 TRANSPORT_TEST(abort_at_once, NULL)
 {
     asyncio_transport_abort(ends->recorder.transport);
