@@ -19,6 +19,8 @@
  *                 back returns its result instead, and the request waits for the next one.
  *   Threads       A loop, and all that is used with it, belongs to one thread; tasks never
  *                 migrate.  ASYNCIO_THREADSAFE marks what any thread may call.
+ *   fork(2)       The child runs no loop and no task, and may run a loop of its own; those of its
+ *                 parent it leaves alone: ASYNCIO_EWRONGLOOP, also from the run it comes back to.
  *   Making        A function that makes something stores it through its first argument, or the
  *                 one after the object it is called on.  _free gives it back; _unref, where it can
  *                 have several owners, gives one reference back.  Both accept NULL, never fail and
