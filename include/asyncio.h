@@ -86,6 +86,7 @@ enum asyncio_error {
     ASYNCIO_ELIMIT = -10007,       /* LimitOverrunError: longer than the limit */
     ASYNCIO_ESHUTDOWN = -10008,    /* QueueShutDown */
     ASYNCIO_EBROKEN = -10009,      /* BrokenBarrierError */
+    ASYNCIO_ENOSENDFILE = -10010,  /* SendfileNotAvailableError */
     ASYNCIO_EEXIT = -10011,        /* SystemExit: a task or callback that returns it ends the run */
     ASYNCIO_ETLS = -10012,         /* the TLS handshake or a record went wrong */
     ASYNCIO_ETLSVERIFY = -10013,   /* the peer's certificate is not trusted, or not for this name */
@@ -749,6 +750,19 @@ size_t asyncio_stream_get_write_buffer_size(const asyncio_stream *stream);
 int asyncio_stream_write_eof(asyncio_stream *stream);
 bool asyncio_stream_can_write_eof(const asyncio_stream *stream);
 
+typedef struct asyncio_sendfile_options {
+    int64_t offset, count; /* count 0: to the end */
+    bool no_fallback;      /* the kernel does it, or ASYNCIO_ENOSENDFILE */
+    uintptr_t reserved_[2];
+} asyncio_sendfile_options;
+
+/* Sends a file, after what was written before; *sent is how much, also after a failure, and so far
+ * behind the offset the file stands then.  Cancelled after the first byte, it returns 0.  Writing
+ * meanwhile is ASYNCIO_ESTATE.  -EINVAL: a negative offset or count. */
+ASYNCIO_SUSPENDS int asyncio_stream_sendfile(asyncio_stream *stream, int64_t *sent,
+                                             asyncio_file file,
+                                             const asyncio_sendfile_options *options);
+
 /* ---- streams: ending, and by hand ------------------------------------------------------------ */
 
 /* Begins to close: sends what is buffered, then closes, in the background.  A read that waits sees
@@ -915,6 +929,10 @@ ASYNCIO_SUSPENDS int asyncio_sock_sendto(asyncio_socket socket, const void *data
 ASYNCIO_SUSPENDS int asyncio_sock_connect(asyncio_socket socket, const asyncio_address *address);
 ASYNCIO_SUSPENDS int asyncio_sock_accept(asyncio_socket *accepted, asyncio_address *from,
                                          asyncio_socket listener);
+
+/* As asyncio_stream_sendfile.  -EINVAL: also no stream socket. */
+ASYNCIO_SUSPENDS int asyncio_sock_sendfile(asyncio_socket socket, int64_t *sent, asyncio_file file,
+                                           const asyncio_sendfile_options *options);
 
 /* Files, without ever blocking the loop: from the page cache at once, else in a thread.  `flags`
  * and `mode` as for open(2), to which O_CLOEXEC and O_NONBLOCK are added; offset -1: where the file

@@ -327,6 +327,12 @@ void asyncio_loop_getaddrinfo(asyncio_loop *loop, asyncio_future *done, asyncio_
                               size_t capacity, const char *host, const char *service,
                               const asyncio_getaddrinfo_options *options);
 
+/* Sends a file after what is buffered; writing meanwhile is ASYNCIO_ESTATE.  Reading is paused.
+ * Otherwise as asyncio_stream_sendfile(): `done` and *sent tell how it went. */
+void asyncio_loop_sendfile(asyncio_loop *loop, asyncio_future *done, int64_t *sent,
+                           asyncio_transport *transport, asyncio_file file,
+                           const asyncio_sendfile_options *options);
+
 /* ---- executors ------------------------------------------------------------------------------ */
 
 typedef struct asyncio_job asyncio_job;

@@ -118,6 +118,8 @@ void transport_lost(struct asyncio_transport *transport, int error)
     if (transport->type->stop != NULL)
         transport->type->stop(transport);
     loop_ready(transport->loop, &transport->soon);
+    if (transport->moved != NULL)
+        transport->moved(transport);
 }
 
 void transport_discard(struct asyncio_transport *transport)

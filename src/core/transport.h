@@ -97,8 +97,11 @@ struct asyncio_transport {
     bool write_paused; /* pause_writing was called last */
     bool eof_wanted;   /* by write_eof */
     bool busy;         /* sendfile has it: writing is ASYNCIO_ESTATE */
-    bool joined;       /* `guest` is among those of the loop */
-    bool close_early;  /* close was called while it was NEW; and abort, or an error */
+    void (*moved)(struct asyncio_transport *transport); /* ... and hears of transport_sent, and of
+                                                           the loss */
+    void *mover;
+    bool joined;      /* `guest` is among those of the loop */
+    bool close_early; /* close was called while it was NEW; and abort, or an error */
     bool lost_early;
     unsigned dropped; /* writes since the connection was lost */
     unsigned made_at; /* debug mode: see origin.h */

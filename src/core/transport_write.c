@@ -192,6 +192,8 @@ void transport_sent(struct asyncio_transport *transport)
         transport->write_paused = false;
         transport_in_context(transport, call_resume_writing, NULL);
     }
+    if (transport->moved != NULL)
+        transport->moved(transport);
     transport_all_sent(transport);
     transport_release(transport);
 }

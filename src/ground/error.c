@@ -37,6 +37,7 @@ static const struct error_text {
     ERROR(ASYNCIO_ELIMIT, "Longer than the limit"),
     ERROR(ASYNCIO_ESHUTDOWN, "Queue was shut down"),
     ERROR(ASYNCIO_EBROKEN, "Barrier is broken"),
+    ERROR(ASYNCIO_ENOSENDFILE, "Sendfile is not available for this file or connection"),
     ERROR(ASYNCIO_EEXIT, "Exit requested"),
     ERROR(ASYNCIO_ETLS, "TLS failed"),
     ERROR(ASYNCIO_ETLSVERIFY, "The peer's certificate is not to be trusted"),

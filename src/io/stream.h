@@ -76,6 +76,7 @@ struct asyncio_stream {
     bool fed;          /* bytes arrive by themselves */
     bool paused;       /* writers wait */
     bool read_paused;  /* the transport was told so */
+    bool busy;         /* sendfile has it: writing is ASYNCIO_ESTATE */
     bool eof_wanted;   /* by write_eof; or there is no writing (any more) */
     bool unreadable;   /* there is no reading: `reading` is set, too */
     bool unwritable;   /* there never was any writing */
@@ -195,5 +196,9 @@ void transport_stream_init(struct asyncio_stream *stream, struct asyncio_loop *l
 int stream_make_transport(struct asyncio_stream *stream);
 int stream_change_transport(struct asyncio_stream *stream, struct asyncio_transport *transport,
                             struct byte_queue *ahead, bool *eof);
+
+/* Waits for its turn to write, and takes the stream; and gives it back. */
+int stream_begin_sendfile(struct asyncio_stream *stream);
+void stream_end_sendfile(struct asyncio_stream *stream);
 
 #endif

@@ -22,7 +22,7 @@ static void wake_first_writer(struct asyncio_stream *stream)
 {
     struct waiter *first = waiters_first(&stream->writers);
 
-    if (first != NULL && !stream->paused)
+    if (first != NULL && !stream->paused && !stream->busy)
         (void)waiter_wake(first); /* false: it will run anyway, and wake the next */
 }
 
@@ -132,7 +132,9 @@ static int why_unwritable(const struct asyncio_stream *stream)
 /* An error closes it, or ends the writing. */
 static inline int check_writable(const struct asyncio_stream *stream)
 {
-    return stream->state != STREAM_OPEN || stream->eof_wanted ? why_unwritable(stream) : 0;
+    bool refused = stream->state != STREAM_OPEN || stream->eof_wanted || stream->busy;
+
+    return refused ? why_unwritable(stream) : 0;
 }
 
 /* Behind those who wait already.  Whoever leaves the queue sees to the next. */
@@ -219,6 +221,38 @@ int asyncio_stream_printf(asyncio_stream *stream, const char *format, ...)
     return r;
 }
 
+/* ---- sendfile ---- */
+
+static int wait_in_turn(struct asyncio_stream *stream)
+{
+    static const struct wait_type type = WAITER_TYPE("waits to send a file through a stream");
+    struct waiter waiter;
+    int r = waiter_wait(&waiter, &stream->writers, &type, stream);
+
+    if (r == 0)
+        r = check_writable(stream);
+    if (r < 0)
+        wake_first_writer(stream);
+    return r;
+}
+
+int stream_begin_sendfile(struct asyncio_stream *stream)
+{
+    int r = check_writable(stream);
+
+    if (r == 0 && has_queue(stream))
+        r = wait_in_turn(stream);
+    if (r == 0)
+        stream->busy = true;
+    return r;
+}
+
+void stream_end_sendfile(struct asyncio_stream *stream)
+{
+    stream->busy = false;
+    wake_first_writer(stream);
+}
+
 /* ---- asyncio's pair ---- */
 
 /* The connection is lost.  A program that does not look at its streams hears of it some time. */
@@ -235,7 +269,7 @@ int asyncio_stream_write_nowait(asyncio_stream *stream, const void *data, size_t
         return 0;
     if (stream->state != STREAM_OPEN || stream->write_error < 0)
         return drop(stream);
-    if (stream->eof_wanted)
+    if (stream->eof_wanted || stream->busy)
         return why_unwritable(stream);
     int r = send_or_queue(stream, &(asyncio_bytes){ data, size }, 1, size);
     return stream->state != STREAM_OPEN || stream->write_error < 0 ? 0 : r;
@@ -309,6 +343,8 @@ int asyncio_stream_write_eof(asyncio_stream *stream)
         return stream->error;
     if (stream->state != STREAM_OPEN || stream->eof_wanted)
         return 0;
+    if (stream->busy)
+        return ASYNCIO_ESTATE;
     stream->eof_wanted = true;
     return stream->unsent.size == 0 ? send_eof(stream) : 0;
 }

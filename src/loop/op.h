@@ -28,6 +28,7 @@ enum op_kind {
     OP_CONNECT,
     OP_SENDFILE,  /* size_ bytes of file_, from offset_ on */
     OP_FILE_READ, /* from here on of a file, see files.h; offset_: where, -1: where it stands */
+    OP_FILE_WARM, /* reads size_ bytes from offset_ on into the page cache */
     OP_FILE_WRITE,
     OP_FILE_OPEN, /* data_: the path, size_: the flags, offset_: the mode */
     OP_FILE_SYNC,
