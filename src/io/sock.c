@@ -4,6 +4,7 @@
  * is remembered of a socket between two calls.  In debug mode a blocking one is refused, since the
  * first call that has to wait would stop the whole loop.
  */
+#include "core/datagram.h"
 #include "ground/sys.h"
 #include "io/address.h"
 #include "loop/op.h"
@@ -49,11 +50,36 @@ int asyncio_sock_recvfrom(asyncio_socket socket, void *data, size_t size, asynci
     return perform(&op, OP_RECVFROM, socket, data, size, from);
 }
 
+/* See peer_wait in core/datagram.h: polling the socket would only tell that it is writable. */
+static int send_to_unix(asyncio_socket socket, const void *data, size_t size,
+                        const asyncio_address *to)
+{
+    struct peer_wait wait;
+    asyncio_task *task;
+    int r = check(socket, &task);
+
+    if (r < 0)
+        return r;
+    while ((r = sys_sendto(socket, data, size, to)) == -EAGAIN) {
+        r = peer_wait_prepare(&wait, task->scheduler->loop, socket, to);
+        if (r < 0)
+            return r;
+        r = await_op(&wait.op);
+        peer_wait_end(&wait);
+        if (r < 0)
+            return r;
+    }
+    task_spend(task, TASK_BUDGET_IO);
+    return r;
+}
+
 int asyncio_sock_sendto(asyncio_socket socket, const void *data, size_t size,
                         const asyncio_address *to)
 {
     asyncio_op op;
 
+    if (to != NULL && address_family(to) == AF_UNIX)
+        return send_to_unix(socket, data, size, to);
     return perform(&op, OP_SENDTO, socket, data, size, to);
 }
 

@@ -314,6 +314,60 @@ TEST(socket_datagrams)
     RUN(exchanges, NULL);
 }
 
+static int fill_peer(int fd, const asyncio_address *to)
+{
+    for (int sent = 0; sent < 10000; sent++) {
+        asyncio_timeout timeout = { 0 };
+
+        asyncio_timeout_enter(&timeout, 0.001);
+        int r = asyncio_sock_sendto(fd, "x", 1, to);
+        r = asyncio_timeout_exit(&timeout, r);
+        if (r == -ETIMEDOUT)
+            return sent;
+        TRY(r);
+    }
+    return -EIO;
+}
+
+static int fill_and_drain(int a, int b)
+{
+    asyncio_address address;
+    char name[64], data[4];
+
+    snprintf(name, sizeof name, "@asyncio-test-%ld", (long)getpid());
+    TRY(asyncio_address_init_unix(&address, name));
+    TRY(sys_bind(b, &address));
+    int sent = fill_peer(a, &address);
+    TRY(sent);
+    double before = asyncio_loop_time(asyncio_get_running_loop());
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(fill_peer(a, &address), 0);
+    /* Virtual time goes on only when nothing is ready: it slept. */
+    if (!test_is_torture())
+        CHECK_NEAR(asyncio_loop_time(asyncio_get_running_loop()) - before, 0.003, 1e-9);
+    for (int i = 0; i < sent; i++)
+        TRY(asyncio_sock_recvfrom(b, data, sizeof data, NULL));
+    TRY(asyncio_sock_sendto(a, "y", 1, &address));
+    return asyncio_sock_recvfrom(b, data, sizeof data, NULL);
+}
+
+static int fills(void *arg)
+{
+    int a = sys_socket(AF_UNIX, SOCK_DGRAM, 0), b = sys_socket(AF_UNIX, SOCK_DGRAM, 0);
+
+    (void)arg;
+    int r = a < 0 ? a : b < 0 ? b : fill_and_drain(a, b);
+    sys_close(a);
+    sys_close(b);
+    return r < 0 ? r : 0;
+}
+
+/* SOK-05: while the queue of a Unix socket is full the sender waits, asleep. */
+TEST(SOK_05_full_unix_peer)
+{
+    RUN(fills, NULL);
+}
+
 TEST(socket_calls_need_a_task)
 {
     char data[4];
