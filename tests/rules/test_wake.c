@@ -1,0 +1,74 @@
+/* test_wake.c - a loop that sleeps for good is woken by other threads. */
+#include <pthread.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "loop/loop.h"
+#include "loops.h"
+
+struct sleeping {
+    asyncio_loop *loop;
+    asyncio_handle handle;
+    int (*wake)(struct sleeping *sleeping);
+};
+
+static int by_callback(struct sleeping *sleeping)
+{
+    return asyncio_loop_call_soon_threadsafe(sleeping->loop, &sleeping->handle, stop_it,
+                                             sleeping->loop);
+}
+
+static int by_stop(struct sleeping *sleeping)
+{
+    asyncio_loop_stop(sleeping->loop);
+    return 0;
+}
+
+/* Not before it has said that it sleeps: then nothing but being woken helps.  In torture it may
+ * never get to sleep, since the kernel refuses to let it wait. */
+static void *wake(void *arg)
+{
+    struct sleeping *sleeping = arg;
+
+    for (int i = 0; !atomic_load(&sleeping->loop->asleep) && (i < 1000 || !test_is_torture()); i++)
+        sched_yield();
+    if (sleeping->wake(sleeping) < 0)
+        asyncio_loop_stop(sleeping->loop);
+    return NULL;
+}
+
+/* It watches a socket to which nobody writes, so that it has no reason to look again. */
+static void sleep_until_woken(int (*how)(struct sleeping *sleeping))
+{
+    struct sleeping sleeping = { .loop = loop_for_test(), .wake = how };
+    pthread_t thread;
+    int fds[2];
+
+    if (sleeping.loop == NULL)
+        return;
+    CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    if (asyncio_loop_add_reader(sleeping.loop, fds[0], SAY("never")) == 0 &&
+        CHECK_INT(pthread_create(&thread, NULL, wake, &sleeping), 0)) {
+        CHECK_INT(asyncio_loop_run_forever(sleeping.loop), 0);
+        pthread_join(thread, NULL);
+    }
+    asyncio_loop_remove_reader(sleeping.loop, fds[0]);
+    asyncio_loop_close(sleeping.loop);
+    asyncio_loop_unref(sleeping.loop);
+    close(fds[0]);
+    close(fds[1]);
+    CHECK_TRACE("");
+}
+
+/* EXE-09: a callback from another thread wakes a loop that waits for the kernel. */
+TEST(EXE_09_a_callback_wakes_a_loop_asleep)
+{
+    sleep_until_woken(by_callback);
+}
+
+/* And so does stopping it. */
+TEST(stopping_wakes_a_loop_asleep)
+{
+    sleep_until_woken(by_stop);
+}
