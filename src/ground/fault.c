@@ -1,8 +1,8 @@
 /* fault.c - counting what can fail, and failing what the plan says.
  *
  * A run without a plan counts; runs with every number up to that count then try each place once.
- * The counters are shared by all threads, and order nothing: the plan does not change while there
- * are others.
+ * All threads share both, which order nothing.  The plan may end while a thread still runs that was
+ * left to itself, in the C library's resolver say.
  */
 #include "ground/fault.h"
 
@@ -11,12 +11,19 @@
 #include <signal.h>
 #include <stdatomic.h>
 
-static struct fault_plan the_plan;
+static struct {
+    _Atomic uint64_t fail_call, cancel_suspension, interrupt_suspension;
+    atomic_bool fail_on, short_transfers;
+} the_plan;
 static _Atomic uint64_t calls, suspensions;
 
 void fault_set_plan(const struct fault_plan *plan)
 {
-    the_plan = *plan;
+    atomic_store(&the_plan.fail_call, plan->fail_call);
+    atomic_store(&the_plan.fail_on, plan->fail_on);
+    atomic_store(&the_plan.cancel_suspension, plan->cancel_suspension);
+    atomic_store(&the_plan.interrupt_suspension, plan->interrupt_suspension);
+    atomic_store(&the_plan.short_transfers, plan->short_transfers);
     atomic_store(&calls, 0);
     atomic_store(&suspensions, 0);
 }
@@ -34,24 +41,25 @@ uint64_t fault_suspensions(void)
 bool fault_fails(void)
 {
     uint64_t number = atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed) + 1;
+    uint64_t first = atomic_load_explicit(&the_plan.fail_call, memory_order_relaxed);
 
-    if (the_plan.fail_call == 0)
+    if (first == 0 || number < first)
         return false;
-    return the_plan.fail_on ? number >= the_plan.fail_call : number == the_plan.fail_call;
+    return number == first || atomic_load_explicit(&the_plan.fail_on, memory_order_relaxed);
 }
 
 bool fault_cancels(void)
 {
     uint64_t number = atomic_fetch_add_explicit(&suspensions, 1, memory_order_relaxed) + 1;
 
-    if (number == the_plan.interrupt_suspension)
+    if (number == atomic_load(&the_plan.interrupt_suspension))
         (void)raise(SIGINT); /* SIGINT is a signal, so this cannot fail */
-    return number == the_plan.cancel_suspension;
+    return number == atomic_load(&the_plan.cancel_suspension);
 }
 
 bool fault_short_transfers(void)
 {
-    return the_plan.short_transfers;
+    return atomic_load_explicit(&the_plan.short_transfers, memory_order_relaxed);
 }
 
 #else
