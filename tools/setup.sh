@@ -11,7 +11,7 @@ set -eu
 needed='gcc g++ libc6-dev make cmake ninja-build pkg-config|pkgconf check libdw-dev libssl-dev openssl
     python3'
 # What the tests of the world start, and the libraries that the bridges lead to.
-needed="$needed libcurl4-openssl-dev|libcurl4-gnutls-dev libpq-dev libhiredis-dev redis-server postgresql
+needed="$needed libcurl4-openssl-dev|libcurl4-gnutls-dev libpq-dev libhiredis-dev redis-server postgresql socat
     nginx-light|nginx curl wrk"
 extra='clang clang-format clang-tidy libclang-rt-14-dev llvm gcovr valgrind libuv1-dev libst-dev libev-dev strace'
 
