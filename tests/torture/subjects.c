@@ -17,16 +17,21 @@
 
 typedef int program_main(int argc, char **argv);
 
-static int run_on(const char *backend, program_main *program)
+static int run_with(const char *backend, program_main *program, const char *argument)
 {
     static char name[] = "program";
-    char *argv[] = { name, NULL };
+    char *argv[] = { name, (char *)(uintptr_t)argument, NULL };
 
     torture_may_go_on();
     setenv("ASYNCIO_BACKEND", backend, 1);
-    int r = program(1, argv);
+    int r = program(argument != NULL ? 2 : 1, argv);
     fflush(stdout);
     return r;
+}
+
+static int run_on(const char *backend, program_main *program)
+{
+    return run_with(backend, program, NULL);
 }
 
 /* The examples; the list is made by CMakeLists.txt, of EXAMPLE(name). */
@@ -49,7 +54,38 @@ PROGRAM(01_hello)
 PROGRAM(02_gather)
 PROGRAM(03_group)
 PROGRAM(05_process)
+PROGRAM(10_bridge)
 PROGRAM(12_sync)
+
+/* A thread of it waits for a job that another must do; if no second one can be started, that is for
+ * ever, in asyncio too. */
+program_main program_11_threads_main;
+
+TEST(program_11_threads)
+{
+    torture_sigint_may_kill();
+    CHECK_INT(run_on("sim", program_11_threads_main), 0);
+}
+
+/* ---- the clients: nobody listens on their ports here ---------------------------------------- */
+
+program_main program_13_as_completed_main;
+
+TEST(program_13_as_completed)
+{
+    CHECK_INT(run_with("epoll", program_13_as_completed_main, "127.0.0.1"), 0);
+}
+
+#if defined(ASYNCIO_TLS)
+program_main program_07_tls_client_main;
+
+TEST(program_07_tls_client)
+{
+    int r = run_with("epoll", program_07_tls_client_main, "127.0.0.1");
+
+    CHECK(r == 0 || r == 1);
+}
+#endif
 
 /* ---- the queue: ends by SIGINT -------------------------------------------------------------- */
 
@@ -65,15 +101,23 @@ TEST(program_06_queue)
 
 /* ---- the servers: real sockets, one client, then SIGINT ------------------------------------- */
 
-enum { ECHO_PORT = 8888, CONNECT_TRIES = 200 };
+enum { ECHO_PORT = 8888, DATAGRAM_PORT = 9999, CONNECT_TRIES = 200 };
 
-program_main program_04_echo_main, program_09_protocol_main, program_14_chat_main;
+program_main program_04_echo_main, program_08_udp_echo_main, program_09_protocol_main,
+    program_14_chat_main;
+
+static struct sockaddr_in local_address(uint16_t port)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return address;
+}
 
 static int connect_to_echo(void)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(ECHO_PORT) };
+    struct sockaddr_in address = local_address(ECHO_PORT);
 
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     for (int i = 0; i < CONNECT_TRIES; i++) {
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
@@ -101,33 +145,58 @@ __attribute__((noreturn)) static void be_client(void)
     _exit(0);
 }
 
-static void serve_one_client(program_main *program)
+static void serve_one(program_main *program, void (*client)(void))
 {
     int lock = open("/tmp/libasyncio-tests-8888.lock", O_CREAT | O_RDWR | O_CLOEXEC, 0666);
 
     if (lock < 0 || flock(lock, LOCK_EX) < 0)
         SKIP("no lock for port 8888");
     torture_sigint_may_kill(); /* the client's comes when it comes, also to a server that gave up */
-    pid_t client = fork();
-    if (client == 0)
-        be_client();
+    pid_t pid = fork();
+    if (pid == 0)
+        client();
     run_on("epoll", program);
-    kill(client, SIGKILL);
-    waitpid(client, NULL, 0);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
     close(lock);
+}
+
+/* Until a datagram comes back: the server may not be there yet. */
+__attribute__((noreturn)) static void be_datagram_client(void)
+{
+    struct sockaddr_in address = local_address(DATAGRAM_PORT);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    char data[64];
+
+    connect(fd, (struct sockaddr *)&address, sizeof address);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ .tv_usec = 20000 },
+               sizeof(struct timeval));
+    for (int i = 0; i < CONNECT_TRIES; i++) {
+        if (send(fd, "hello", 5, MSG_NOSIGNAL) == 5 && recv(fd, data, sizeof data, 0) == 5)
+            break;
+        nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
+    }
+    close(fd);
+    kill(getppid(), SIGINT);
+    _exit(0);
 }
 
 TEST(program_04_echo)
 {
-    serve_one_client(program_04_echo_main);
+    serve_one(program_04_echo_main, be_client);
+}
+
+TEST(program_08_udp_echo)
+{
+    serve_one(program_08_udp_echo_main, be_datagram_client);
 }
 
 TEST(program_09_protocol)
 {
-    serve_one_client(program_09_protocol_main);
+    serve_one(program_09_protocol_main, be_client);
 }
 
 TEST(program_14_chat)
 {
-    serve_one_client(program_14_chat_main);
+    serve_one(program_14_chat_main, be_client);
 }

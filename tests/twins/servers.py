@@ -39,8 +39,17 @@ class NoPage(Page):
     status = 404
 
 
+class Server(http.server.ThreadingHTTPServer):
+    def shutdown_request(self, request):
+        """Says that TLS ends, which closing alone does not: a client must take that for a
+        truncation."""
+        if isinstance(request, ssl.SSLSocket):
+            request = request.unwrap()
+        super().shutdown_request(request)
+
+
 def serve(address, handler, context=None):
-    server = http.server.ThreadingHTTPServer(address, handler)
+    server = Server(address, handler)
     if context:
         server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
