@@ -188,3 +188,27 @@ TEST(contexts_without_memory)
 {
     fail_each(run_contexts, 67, 1);
 }
+
+/* ---- the default context ---- */
+
+static void broken_default(struct tls_ends *tls)
+{
+    asked = 0;
+    fails_at = 1;
+    tls->settings.context = asyncio_tls_default();
+    fails_at = 0;
+}
+
+/* TLS-05: one that could not be set up is none without TLS: connecting with it fails.  Who asks for
+ * it again gets it in order. */
+TLS_HANDSHAKE_TEST(default_context_without_memory, broken_default)
+{
+    shake_hands(tls);
+    CHECK(asyncio_future_done(&tls->done));
+    CHECK_INT(asyncio_future_result(&tls->done), -ENOMEM);
+    if (!test_is_torture())
+        CHECK(strstr(tls_transport_failure(tls->made.transport), "could not be set up") != NULL);
+    CHECK(asyncio_tls_default() == tls->settings.context);
+    CHECK(asyncio_tls_context_ssl_ctx(tls->settings.context) != NULL);
+    CHECK_TRACE("");
+}
