@@ -3,7 +3,7 @@
  * Names and behaviour are those of Python's asyncio: asyncio.X.y is asyncio_x_y.  A coroutine is
  * an ordinary C function that may suspend, at any call depth; to await one, call it.  This file is
  * for programs written as tasks.  asyncio/lowlevel.h, included at its end, is the floor below:
- * loop, callbacks, operations, transports and protocols.
+ * loop, callbacks, operations, transports and protocols.  TLS is in asyncio/tls.h.
  *
  * What holds for every function, unless its own comment says otherwise:
  *
@@ -675,8 +675,10 @@ typedef struct asyncio_connection_options {
     uintptr_t reserved_[4];
 } asyncio_connection_options;
 
-/* Connects to a host, by name or address, or to a Unix socket.  The error is that of the first
- * address; asyncio_error_detail has all.  Cancelled: everything is closed.  ASYNCIO_EAI_*. */
+/* Connects to a host, by name or address, or to a Unix socket; with TLS, returns after the
+ * handshake.  The error is that of the first address; asyncio_error_detail has all.  Cancelled:
+ * everything is closed.  -EINVAL: also TLS without a name to verify.  ASYNCIO_EAI_*.  A socket that
+ * was given stays the caller's if this fails. */
 ASYNCIO_SUSPENDS int asyncio_open_connection(asyncio_stream **stream, const char *host,
                                              unsigned port,
                                              const asyncio_connection_options *options);
@@ -746,7 +748,7 @@ int asyncio_stream_write_nowait(asyncio_stream *stream, const void *data, size_t
 ASYNCIO_SUSPENDS int asyncio_stream_drain(asyncio_stream *stream);
 size_t asyncio_stream_get_write_buffer_size(const asyncio_stream *stream);
 
-/* Tells the peer that no more will come, once the buffer is sent.  -ENOTSUP: cannot. */
+/* Tells the peer that no more will come, once the buffer is sent.  -ENOTSUP: TLS cannot. */
 int asyncio_stream_write_eof(asyncio_stream *stream);
 bool asyncio_stream_can_write_eof(const asyncio_stream *stream);
 

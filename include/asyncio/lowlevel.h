@@ -289,7 +289,8 @@ void asyncio_loop_create_unix_connection(asyncio_loop *loop, asyncio_future *don
                                          asyncio_protocol *protocol, const char *path,
                                          const asyncio_connection_options *options);
 
-/* A socket that was accepted elsewhere.  -EINVAL: no stream socket. */
+/* A socket that was accepted elsewhere; the TLS options are for the server's side.  -EINVAL: no
+ * stream socket, or a name to verify. */
 void asyncio_loop_connect_accepted_socket(asyncio_loop *loop, asyncio_future *done,
                                           asyncio_protocol *protocol, asyncio_socket socket,
                                           const asyncio_connection_options *options);
