@@ -31,7 +31,7 @@ static void *wake(void *arg)
 {
     struct sleeping *sleeping = arg;
 
-    for (int i = 0; !atomic_load(&sleeping->loop->asleep) && (i < 1000 || !test_is_torture()); i++)
+    for (int i = 0; !atomic_load(&sleeping->loop->asleep) && (i < 20 || !test_is_torture()); i++)
         sched_yield();
     if (sleeping->wake(sleeping) < 0)
         asyncio_loop_stop(sleeping->loop);
