@@ -1,7 +1,8 @@
 /* child_spawn.c - from options to a running child: its three files, and the call.
  *
  * What is wrong with the options is found before anything is opened; and what this process has
- * closed of 0, 1 and 2 before a pipe may get one of these numbers.
+ * closed of 0, 1 and 2 before a pipe may get one of these numbers.  A descriptor of the library's
+ * own that has got one is close-on-exec, as they all are, and no child inherits it as its own.
  */
 #include "core/child.h"
 
@@ -19,7 +20,7 @@ static int choose(struct stdio *stdio, int which, enum asyncio_stdio kind, int f
     stdio->kinds[which] = kind;
     stdio->kept[which] = stdio->given[which] = -1;
     switch (kind) {
-    case ASYNCIO_INHERIT: stdio->files[which] = sys_is_open(which) ? which : -1; return 0;
+    case ASYNCIO_INHERIT: stdio->files[which] = sys_is_inherited(which) ? which : -1; return 0;
     case ASYNCIO_FILE: stdio->files[which] = file; return sys_is_open(file) ? 0 : -EBADF;
     case ASYNCIO_STDOUT: return which == 2 ? 0 : -EINVAL;
     case ASYNCIO_PIPE:

@@ -155,6 +155,7 @@ int sys_spawn(long *pid, const struct sys_spawn *spawn, enum sys_spawn_at *at);
 int sys_child_pipe(int *kept, int *given, bool child_reads);
 int sys_open_null(void); /* /dev/null, for both directions */
 bool sys_is_open(int fd);
+bool sys_is_inherited(int fd); /* open, and a program that is started here would have it */
 
 /* A descriptor that is readable once the child has ended; for sys_poll and the like, also with
  * signals and reaping.  -ENOSYS: not this kernel. */

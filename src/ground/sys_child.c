@@ -56,6 +56,13 @@ bool sys_is_open(int fd)
     return fcntl(fd, F_GETFD) >= 0;
 }
 
+bool sys_is_inherited(int fd)
+{
+    int flags = fcntl(fd, F_GETFD);
+
+    return flags >= 0 && (flags & FD_CLOEXEC) == 0;
+}
+
 /* ---- its end ---- */
 
 int sys_pidfd_open(long pid)

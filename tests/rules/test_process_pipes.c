@@ -386,6 +386,56 @@ TEST(SUB_20_descriptors_that_are_named)
     close(named[1]);
 }
 
+static int list_two_of_three(void *arg)
+{
+    struct job *job = arg;
+
+    job->command = list_files;
+    job->options = OUTPUT_PIPED(0);
+    return job_run(job);
+}
+
+/* What this program has closed is closed in the child: not a file of the loop's, which has got the
+ * number, nor the pipe's other end. */
+TEST(SUB_20_descriptors_that_are_closed_here)
+{
+    struct job job = { 0 };
+    int saved = fcntl(0, F_DUPFD_CLOEXEC, 10);
+
+    close(0);
+    RUN(list_two_of_three, &job);
+    CHECK_STR(job.out.data, "0 1 2 "); /* 0 is how it looks into the directory */
+    job_free(&job);
+    dup2(saved, 0);
+    close(saved);
+}
+
+static int free_with_unsent(void *arg)
+{
+    asyncio_process *process;
+    int before = descriptors_open();
+
+    (void)arg;
+    TRY(asyncio_create_subprocess_shell(
+        &process, "exec 3<&0; exec sleep 100 <&3 & exit 0",
+        &(asyncio_process_options){ .in = ASYNCIO_PIPE, .new_group = true }));
+    int pid = asyncio_process_pid(process);
+    int r = asyncio_process_wait(process);
+    if (r == 0)
+        r = asyncio_stream_write_nowait(asyncio_process_stdin(process), large, LARGE);
+    asyncio_process_free(process);
+    if (r == 0)
+        CHECK_INT(descriptors_open(), before);
+    kill(-pid, SIGKILL);
+    return r;
+}
+
+/* What a grandchild will never read does not keep the pipe open. */
+TEST(freed_with_unsent_input)
+{
+    RUN(free_with_unsent, NULL);
+}
+
 /* ---- other settings ---- */
 
 TEST(settings_of_a_child)

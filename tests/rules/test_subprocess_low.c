@@ -273,12 +273,14 @@ static void fill_and_close(asyncio_loop *loop, struct watcher *watcher)
     asyncio_transport_close(watcher->transport);
     WAIT_FOR(loop, watcher->lost > 0);
     CHECK_INT(watcher->lost, 1);
+    kill(-asyncio_transport_get_pid(watcher->transport), SIGKILL);
 }
 
 /* A grandchild that neither reads nor ends does not hold it up. */
 TEST(close_drops_what_nobody_reads)
 {
-    with_process("exec 3<&0; exec sleep 3 <&3 & exit 0", fill_and_close);
+    with_options("exec 3<&0; exec sleep 100 <&3 & exit 0",
+                 &(asyncio_process_options){ .new_group = true }, NULL, fill_and_close);
 }
 
 static void abort_running(asyncio_loop *loop, struct watcher *watcher)
