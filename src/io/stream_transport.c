@@ -304,7 +304,9 @@ static int check_idle(const struct asyncio_stream *stream)
         return ASYNCIO_ECLOSED;
     if (stream->eof_wanted)
         return ASYNCIO_ESTATE;
-    return stream->reading || waiters_any_left(&stream->writers) ? -EBUSY : 0;
+    if (stream->reading || stream->busy || waiters_any_left(&stream->writers))
+        return -EBUSY;
+    return 0;
 }
 
 /* The descriptor goes from the one to the other; the loop's operations on it end. */

@@ -162,6 +162,9 @@ CHANGE_TEST(while_a_task_reads, tcp_kind, 0)
     if (!asyncio_task_done(task))
         CHECK_INT(stream_make_transport(pair->a), -EBUSY);
     TRY(finish_after(task, send_text(pair->b, "abc")));
+    TRY(stream_begin_sendfile(pair->a));
+    CHECK_INT(stream_make_transport(pair->a), -EBUSY);
+    stream_end_sendfile(pair->a);
     TRY(asyncio_stream_write_eof(pair->a));
     CHECK_INT(stream_make_transport(pair->a), ASYNCIO_ESTATE);
     asyncio_stream_close(pair->a);

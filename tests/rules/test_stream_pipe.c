@@ -304,6 +304,34 @@ TEST(pipes_end_on_their_own)
         &((struct stream_case){ &pipe_kind, NEEDS_NOTHING, 0, reads_after_the_reader_has_gone }));
 }
 
+static int waits_until_sent(void *arg)
+{
+    struct job *job = arg;
+
+    return job->result = stream_wait_sent(job->stream);
+}
+
+/* Who waits until all is sent hears that it never will be. */
+static int is_never_sent(struct pair *pair)
+{
+    struct fd_stream *b = fds_of(pair->b);
+    struct job job = { .stream = pair->a };
+    asyncio_task *task;
+
+    TRY(fill(pair));
+    TRY(start(&task, waits_until_sent, &job));
+    CHECK(!asyncio_task_done(task));
+    loop_close_fd(pair->b->loop, b->in);
+    b->in = -1;
+    CHECK_INT(finish(task), -EPIPE);
+    return 0;
+}
+
+TEST(pipe_whose_reader_goes_before_all_is_sent)
+{
+    RUN(run_stream_case, &((struct stream_case){ &pipe_kind, NEEDS_NOTHING, 0, is_never_sent }));
+}
+
 /* ---- sharing ---- */
 
 static int is_unnoticed(void *arg)
