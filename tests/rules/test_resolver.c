@@ -351,6 +351,27 @@ TEST(resolver_timeout)
     RUN(is_slow, NULL);
 }
 
+static int waits_for_nobody(void *arg)
+{
+    asyncio_future never = { 0 };
+    asyncio_address address;
+
+    (void)arg;
+    TRY(asyncio_getaddrinfo(&address, 1, "one.test", "80", NULL));
+    return asyncio_future_await(&never);
+}
+
+/* Threads that have no name to look up wake nobody: a deadlock is found. */
+TEST(resolver_does_not_hide_a_deadlock)
+{
+    if (test_is_torture())
+        SKIP("where threads cannot be counted no deadlock is found");
+    names_set(fakes);
+    log_allow("deadlock");
+    log_allow("awaits a future");
+    CHECK_INT(RUN_RESULT(waits_for_nobody, NULL), -EDEADLK);
+}
+
 /* ---- the loop is closed first ---- */
 
 static void close_while_asking(asyncio_loop *loop)
