@@ -1,10 +1,35 @@
 /* test_sendfile.c - the rules of sending files, for tasks: through streams, and to sockets. */
 #include <fcntl.h>
+#include <stdatomic.h>
 
+#include "core/sendfile.h"
 #include "io/stream_fd.h"
 #include "streams.h"
 
 enum { SIZE = 1000 * 1000 };
+
+/* The linker puts these around the library's calls, so that a test can have a file that is not in
+ * the page cache. */
+static struct {
+    bool is_cold;
+    atomic_int reads;
+} cold;
+
+int __real_sys_file_read_cached(int fd, void *data, size_t size, int64_t offset);
+int __wrap_sys_file_read_cached(int fd, void *data, size_t size, int64_t offset);
+int __real_sys_file_read(int fd, void *data, size_t size, int64_t offset);
+int __wrap_sys_file_read(int fd, void *data, size_t size, int64_t offset);
+
+int __wrap_sys_file_read_cached(int fd, void *data, size_t size, int64_t offset)
+{
+    return cold.is_cold ? -EAGAIN : __real_sys_file_read_cached(fd, data, size, offset);
+}
+
+int __wrap_sys_file_read(int fd, void *data, size_t size, int64_t offset)
+{
+    atomic_fetch_add(&cold.reads, 1);
+    return __real_sys_file_read(fd, data, size, offset);
+}
 
 static char pattern_at(int64_t i)
 {
@@ -521,6 +546,17 @@ static int many_times(struct socket_case *one)
         }
     }
     return 0;
+}
+
+/* What is not in the page cache is read by a thread first, not by the loop while it sends. */
+SOCKET_TEST(sendfile_of_a_cold_file)
+{
+    cold.is_cold = true;
+    int r = transfer(one);
+    cold.is_cold = false;
+    if (r == 0)
+        CHECK(atomic_load(&cold.reads) >= file_size() / SENDFILE_CHUNK);
+    return r;
 }
 
 /* The kernel sends without any memory of ours. */
