@@ -63,7 +63,7 @@ bench: setup ## run the benchmarks
 	 done
 
 .PHONY: rules
-rules: ## which rules of asyncio the tests name; fails if this milestone lacks one
+rules: ## which rules of asyncio the tests name; fails if one is lacking
 	@python3 tools/rules.py --require
 
 .PHONY: asan tsan asan-clang tsan-clang

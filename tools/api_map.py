@@ -14,7 +14,7 @@ import os
 import re
 import sys
 
-from public_names import declared, exported, for_c_on_posix, headers
+from public_names import declared, exported, for_c_on_posix, headers, tls_headers
 
 INVENTORY = "docs/spec/inventory.md"
 MAP = "docs/spec/api-map.md"
@@ -24,8 +24,7 @@ NAME = re.compile(r"\b(?:asyncio|ASYNCIO)_\w+")
 MEMBER = re.compile(r"(?:\b(asyncio_\w+))?\.([a-z]\w*)")
 ROW_ID = r"[A-Z]+\.\d+"
 # A row without a name of its own: an error code, or nothing that a program could call.
-WITHOUT_KINDS = ("core", "plat", "py", "n/a")
-NAME = re.compile(r"-E[A-Z]+|\binternal\b")
+WITHOUT_NAME = re.compile(r"-E[A-Z]+|\binternal\b")
 
 
 # ---- reading ----------------------------------------------------------------------------------
@@ -153,7 +152,7 @@ def main():
 
     inventory = read_inventory(read(INVENTORY))
     exports = set().union(*(exported(library) for library in sys.argv[1:]))
-    library = Library(list(headers(root)), exports)
+    library = Library([*headers(root), *tls_headers(root)], exports)
     faults, counts = check(inventory, read_map(read(MAP)), library)
     print("\n".join(faults + [f"{len(inventory)} rows of the inventory: " + ", ".join(
         f"{count} {what}" for what, count in counts.items()) + f", {len(faults)} faults"]))

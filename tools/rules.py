@@ -2,8 +2,7 @@
 """How many of asyncio's rules, and of the departures from them, the tests name.
 
     rules.py             prints per group how many are covered, and which are not
-    rules.py --all       with the groups that this milestone leaves out
-    rules.py --require   also fails if one of this milestone is neither covered nor listed in
+    rules.py --require   also fails if one is neither covered nor listed in
                          docs/spec/no-counterpart.md
     rules.py --self-test
 
@@ -19,9 +18,6 @@ import signal
 import sys
 
 from tidy import LEXEME
-
-MILESTONE = ("RUN TSK CAN EAG TMO WFR TGR GAT SHD WAI ASC LCK EVT CND SEM BAR QUE LOP HDL FUT ERR "
-             "CTX DBG SUB TLS DEP").split()
 
 RULES = "docs/spec/rules.md"
 DESIGN = "docs/design.md"
@@ -72,14 +68,13 @@ def missing(rules, covered, listed):
     return [one for one in rules if one not in covered and one not in listed]
 
 
-def report(rules, covered, listed, groups):
+def report(rules, covered, listed):
     by_group = collections.defaultdict(list)
     for one in rules:
         by_group[one[:3]].append(one)
     uncovered = []
     print("group  covered  listed  total")
-    for group in groups:
-        ids = by_group[group]
+    for group, ids in by_group.items():
         left_out = [one for one in ids if one in listed and one not in covered]
         lacking = missing(ids, covered, listed)
         uncovered += lacking
@@ -89,9 +84,8 @@ def report(rules, covered, listed, groups):
     print(f"\n{len(uncovered)} not covered")
     for one in uncovered:
         print(f"  {one}  {rules[one]}")
-    relevant = {one: why for one, why in listed.items() if one[:3] in groups}
-    print(f"\n{len(relevant)} without a test by design ({NO_COUNTERPART})")
-    for one, why in relevant.items():
+    print(f"\n{len(listed)} without a test by design ({NO_COUNTERPART})")
+    for one, why in listed.items():
         print(f"  {one}  {why}" + ("  (but a test names it)" if one in covered else ""))
     for one in sorted((covered | set(listed)) - set(rules)):
         if one[:3] in by_group:
@@ -121,7 +115,7 @@ def main():
     if arguments == {"--self-test"}:
         self_test()
         return 0
-    if arguments - {"--all", "--require"}:
+    if arguments - {"--require"}:
         print(__doc__, file=sys.stderr)
         return 2
 
@@ -133,10 +127,8 @@ def main():
 
     rules = read_rules(read(RULES)) | read_departures(read(DESIGN))
     covered = set().union(*(named_in(read(path)) for path in test_files(root)))
-    groups = list(dict.fromkeys(one[:3] for one in rules)) if "--all" in arguments else MILESTONE
-    uncovered = report(rules, covered, read_listed(read(NO_COUNTERPART)), groups)
-    lacking = [one for one in uncovered if one[:3] in MILESTONE]
-    return 1 if "--require" in arguments and lacking else 0
+    uncovered = report(rules, covered, read_listed(read(NO_COUNTERPART)))
+    return 1 if "--require" in arguments and uncovered else 0
 
 
 if __name__ == "__main__":
