@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Our HTTP server, asked by curl and by wrk.
 
-    http.py PROGRAM [THREADS]
+    http_server.py PROGRAM [THREADS]
 
 Every answer must be right, and wrk must see no error; its figures are printed.
 """
