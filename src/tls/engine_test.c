@@ -135,11 +135,16 @@ static int plain(const char *name)
     return make_both(&(asyncio_tls_options){ 0 }, &(asyncio_tls_options){ 0 }, name);
 }
 
-static const char *locked_key_file;
+static const char *locked_key_file, *common_name_file, *common_name_key_file;
 
 __attribute__((constructor)) static void prepare(void)
 {
+    const struct identity *old_fashioned =
+        identity_new("localhost", &(struct certificate_options){ .issuer = certificates()->root });
+
     locked_key_file = key_file(certificates()->server, "secret");
+    common_name_file = certificate_file(old_fashioned, false);
+    common_name_key_file = key_file(old_fashioned, NULL);
 }
 
 /* ---- data ---- */
@@ -269,6 +274,19 @@ TEST(engine_verifies_names)
         CHECK_STR(client.engine->failure, cases[i].failure);
         destroy_both();
     }
+}
+
+/* Nor when it is all there is. */
+TEST(engine_looks_at_no_common_name)
+{
+    asyncio_tls_options server_options = { .certificate_file = common_name_file,
+                                           .key_file = common_name_key_file };
+
+    CHECK_INT(make_both(&(asyncio_tls_options){ 0 }, &server_options, "localhost"),
+              ASYNCIO_ETLSVERIFY);
+    CHECK_STR(client.engine->failure,
+              "hostname mismatch: the certificate is for nobody, not for localhost");
+    destroy_both();
 }
 
 TEST(engine_refuses_bad_names)

@@ -189,6 +189,34 @@ TLS_SERVER_TEST(shutdown_in_a_handshake, echo, .backlog = 0)
     return r;
 }
 
+/* Nor does closing the clients. */
+static int end_clients(asyncio_server *server, void (*end)(asyncio_server *server))
+{
+    double before = asyncio_loop_time(asyncio_get_running_loop());
+    asyncio_stream *silent;
+
+    TRY(open_client(&silent, server));
+    int r = asyncio_sleep(0.1);
+    asyncio_server_close(server);
+    end(server);
+    if (r == 0)
+        r = asyncio_server_wait_closed(server);
+    if (r == 0)
+        CHECK(asyncio_loop_time(asyncio_get_running_loop()) - before < 10);
+    asyncio_stream_free(silent);
+    return r;
+}
+
+TLS_SERVER_TEST(clients_closed_in_a_handshake, echo, .backlog = 0)
+{
+    return end_clients(server, asyncio_server_close_clients);
+}
+
+TLS_SERVER_TEST(clients_aborted_in_a_handshake, echo, .backlog = 0)
+{
+    return end_clients(server, asyncio_server_abort_clients);
+}
+
 /* ---- the ends ---- */
 
 /* Leaves without a word. */
