@@ -1,4 +1,4 @@
-/* asyncio.h - asyncio for C: tasks, cancellation, timeouts, locks, queues, streams, servers.
+/* asyncio.h - asyncio for C: tasks, cancellation, streams, servers, subprocesses.
  *
  * Names and behaviour are those of Python's asyncio: asyncio.X.y is asyncio_x_y.  A coroutine is
  * an ordinary C function that may suspend, at any call depth; to await one, call it.  This file is
@@ -975,7 +975,8 @@ typedef struct asyncio_process_options {
 } asyncio_process_options;
 
 /* Starts a program, argv[0] looked up in PATH, or a shell command.  The child gets the named files
- * and no others, and default signal dispositions.  -ENOENT, -EACCES: argv[0], or cwd. */
+ * and no others, and default signal dispositions.  -ENOENT, -EACCES: argv[0], or cwd, as
+ * asyncio_error_detail tells; -EBADF: a file is not open. */
 ASYNCIO_SUSPENDS int asyncio_create_subprocess_exec(asyncio_process **process,
                                                     const char *const *argv,
                                                     const asyncio_process_options *options);
@@ -1006,7 +1007,8 @@ int asyncio_process_send_signal(asyncio_process *process, int signum);
 int asyncio_process_terminate(asyncio_process *process); /* SIGTERM */
 int asyncio_process_kill(asyncio_process *process);      /* SIGKILL */
 
-/* Gives it back.  A child that still runs is killed, and reaped in the background. */
+/* Gives it back.  A child that still runs is killed, and reaped in the background; what it did not
+ * read is dropped.  After its loop was closed, too, which by itself kills no child. */
 void asyncio_process_free(asyncio_process *process);
 
 /* ---- introspection --------------------------------------------------------------------------- */

@@ -239,18 +239,15 @@ static void bury(struct child *child)
 static void closing(struct loop_guest *guest)
 {
     struct child *child = CONTAINER_OF(guest, struct child, guest);
-    bool ours = child->process == sys_process_id();
 
     loop_release(child->loop);
     child->loop = NULL;
-    if (ours && !child->killed)
+    if (!child->killed)
         log_write(ASYNCIO_LOG_WARNING,
                   "the loop was closed while child process %ld runs: its end will not be noticed",
                   child->pid);
-    if (child->left && ours)
+    if (child->left)
         bury(child);
-    else if (child->left)
-        destroy(child);
 }
 
 static void watch(struct child *child);
