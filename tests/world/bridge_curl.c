@@ -9,6 +9,7 @@ enum { AT_ONCE = 40, BIG = 1 << 20 };
 struct page {
     struct curl_bridge *bridge;
     const char *path;
+    CURL *easy; /* only where it is used again */
     CURLcode code;
     long status;
     size_t size;
@@ -152,6 +153,55 @@ static int gives_up(void *arg)
 TEST(curl_transfers_are_cancelled)
 {
     run_world(gives_up, NULL);
+}
+
+static int perform(void *arg)
+{
+    struct page *page = arg;
+
+    return curl_bridge_perform(page->bridge, page->easy, &page->code);
+}
+
+static int use_again(struct page *page, CURL *easy)
+{
+    char url[100];
+
+    snprintf(url, sizeof url, "%s/slow", world_server("HTTP_URL"));
+    page->easy = easy;
+    curl_easy_setopt(easy, CURLOPT_URL, url);
+    int r = asyncio_wait_for(perform, page, 0.05);
+    if (r != -ETIMEDOUT)
+        return r;
+    snprintf(url, sizeof url, "%s/hello", world_server("HTTP_URL"));
+    curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, count);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, page);
+    TRY(perform(page));
+    TRY(perform(page));
+    CHECK_INT(page->size, 12);
+    return 0;
+}
+
+/* A handle that was given up, or has done its work, is its owner's as before. */
+static int one_handle(struct curl_bridge *bridge)
+{
+    struct page page = { .bridge = bridge };
+    CURL *easy = curl_easy_init();
+    int r = easy != NULL ? use_again(&page, easy) : -ENOMEM;
+
+    curl_easy_cleanup(easy);
+    return r;
+}
+
+static int uses_again(void *arg)
+{
+    (void)arg;
+    return with_bridge(one_handle);
+}
+
+TEST(curl_handles_are_used_again)
+{
+    run_world(uses_again, NULL);
 }
 
 /* A group whose first failure cancels the others, in all stages of their transfers. */

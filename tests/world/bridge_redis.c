@@ -218,6 +218,42 @@ TEST(redis_messages_are_awaited)
     run_world(messages_are_awaited, NULL);
 }
 
+static int kill_listeners(struct redis *redis)
+{
+    redisReply *reply;
+
+    TRY(redis_command(redis, &reply, "CLIENT KILL TYPE pubsub"));
+    CHECK_INT(reply->integer, 1);
+    freeReplyObject(reply);
+    return 0;
+}
+
+static int loses_listener(struct redis *listener)
+{
+    redisReply *message;
+
+    TRY(redis_subscribe(listener, "news"));
+    TRY(with_redis(kill_listeners));
+    int r = redis_next_message(listener, &message);
+    if (r == 0)
+        freeReplyObject(message);
+    if (!test_is_torture())
+        CHECK_INT(r, ASYNCIO_ESHUTDOWN);
+    return r == -ECANCELED ? r : 0;
+}
+
+static int listener_is_lost(void *arg)
+{
+    (void)arg;
+    return with_redis(loses_listener);
+}
+
+/* Who waits for a message is told that there will be none. */
+TEST(redis_listeners_are_lost)
+{
+    run_world(listener_is_lost, NULL);
+}
+
 static int is_refused(void *arg)
 {
     struct redis *redis;
