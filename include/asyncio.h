@@ -819,7 +819,7 @@ typedef struct asyncio_server_options {
     const char *host;             /* names or addresses, comma between; NULL: every interface */
     unsigned port;                /* 0: any free one */
     const char *path;             /* a Unix socket instead; a leading @: abstract */
-    const asyncio_socket *socket; /* a bound one instead, which is taken over */
+    const asyncio_socket *socket; /* a bound one instead, taken over unless this fails */
     int family, flags;            /* for the resolver; flags: AI_PASSIVE */
     int backlog;                  /* 100 */
     asyncio_tls_context *tls;     /* asyncio/tls.h; NULL: no TLS */
