@@ -115,6 +115,17 @@ PATH_TEST(unix_path_in_use, .bind_only = true)
     return visit_path(path);
 }
 
+/* Binds a socket to the path, and leaves the file behind. */
+static void leave_behind(int type)
+{
+    asyncio_address address;
+    int fd = socket(AF_UNIX, type, 0);
+
+    asyncio_ignore(asyncio_address_init_unix(&address, path));
+    CHECK_INT(bind(fd, (struct sockaddr *)(void *)address.data, address.size), 0);
+    close(fd);
+}
+
 /* SRV-14: what is there at the end may be another's, and is left. */
 PATH_TEST(unix_file_of_another, .backlog = 7)
 {
@@ -131,15 +142,14 @@ PATH_TEST(unix_file_of_another, .backlog = 7)
     return 0;
 }
 
-/* Binds a socket to the path, and leaves the file behind. */
-static void leave_behind(int type)
+/* SRV-14: also if that is a socket. */
+PATH_TEST(unix_socket_of_another, .backlog = 7)
 {
-    asyncio_address address;
-    int fd = socket(AF_UNIX, type, 0);
-
-    asyncio_ignore(asyncio_address_init_unix(&address, path));
-    CHECK_INT(bind(fd, (struct sockaddr *)(void *)address.data, address.size), 0);
-    close(fd);
+    unlink(path);
+    leave_behind(SOCK_STREAM);
+    asyncio_server_close(server);
+    CHECK(is_socket(path));
+    return 0;
 }
 
 static int visit_the_path(asyncio_server *server)
@@ -370,24 +380,35 @@ TEST(given_socket_is_refused)
     RUN(refuses_given_sockets, NULL);
 }
 
+/* Two sockets of one address, of which only one can listen: the first does. */
+static int bind_two(const int *fds)
+{
+    asyncio_address address;
+
+    TRY(asyncio_address_init(&address, "127.0.0.1", 0));
+    for (int i = 0; i < 2; i++) {
+        TRY(sys_set_option(fds[i], SOL_SOCKET, SO_REUSEADDR, 1));
+        TRY(sys_bind(fds[i], &address));
+        TRY(sys_getsockname(fds[i], &address));
+    }
+    return sys_listen(fds[0], 10);
+}
+
 static int gives_socket_in_use(void *arg)
 {
-    asyncio_server *server;
-    asyncio_address address;
-    int one = sys_socket(AF_INET, SOCK_STREAM, 0), two = sys_socket(AF_INET, SOCK_STREAM, 0);
+    int fds[2] = { sys_socket(AF_INET, SOCK_STREAM, 0), sys_socket(AF_INET, SOCK_STREAM, 0) };
+    asyncio_server *server = NULL;
 
     (void)arg;
-    int r = one < 0 || two < 0 ? -EMFILE : 0;
-    for (int i = 0; r == 0 && i < 2; i++)
-        r = sys_set_option(i == 0 ? one : two, SOL_SOCKET, SO_REUSEADDR, 1);
+    int r = fds[0] < 0 || fds[1] < 0 ? -EMFILE : bind_two(fds);
     if (r == 0)
-        r = listen_locally(one, &address);
-    if (r == 0 && sys_bind(two, &address) == 0) /* which only listening finds out */
-        CHECK(asyncio_start_server(&server, echo, NULL,
-                                   &(asyncio_server_options){ .socket = &two }) < 0);
-    CHECK(two < 0 || fcntl(two, F_GETFD) >= 0);
-    sys_close(one);
-    sys_close(two);
+        CHECK_INT(asyncio_start_server(&server, echo, NULL,
+                                       &(asyncio_server_options){ .socket = &fds[1] }),
+                  -EADDRINUSE);
+    CHECK(server == NULL);
+    CHECK(fds[1] < 0 || fcntl(fds[1], F_GETFD) >= 0);
+    sys_close(fds[0]);
+    sys_close(fds[1]);
     return r;
 }
 

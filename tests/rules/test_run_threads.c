@@ -104,6 +104,35 @@ TEST(first_failure_cancels_the_others)
     CHECK(strstr(asyncio_error_detail(), "300.0.0.1") != NULL);
 }
 
+static atomic_int loops_made;
+
+/* All but the first loop take their time. */
+static int make_slowly(asyncio_loop **loop, const asyncio_loop_options *options)
+{
+    if (atomic_fetch_add(&loops_made, 1) > 0)
+        sys_pause_ns(100 * 1000 * 1000);
+    return asyncio_new_event_loop(loop, options);
+}
+
+static int first_fails(void *arg)
+{
+    asyncio_event never = { 0 };
+
+    return atomic_fetch_add((atomic_int *)arg, 1) == 0 ? -ENOTDIR : asyncio_event_wait(&never);
+}
+
+/* ... also those that have no loop yet: they begin, and are cancelled then. */
+TEST(cancelled_before_it_begins)
+{
+    asyncio_run_options options = run_options();
+    atomic_int count = 0;
+
+    atomic_store(&loops_made, 0);
+    options.loop_factory = make_slowly;
+    CHECK_INT(asyncio_run_threads(THREADS, first_fails, &count, &options), -ENOTDIR);
+    CHECK_INT(count, THREADS);
+}
+
 static int exits(void *arg)
 {
     (void)arg;
