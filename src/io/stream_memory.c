@@ -108,12 +108,6 @@ static void flush(struct asyncio_stream *stream)
 
 /* ---- ending ---- */
 
-/* A reader that waits is woken by whoever interrupts it. */
-static void interrupt(struct asyncio_stream *stream)
-{
-    (void)stream;
-}
-
 static void end_of(struct memory_stream *memory)
 {
     memory->stream.eof = true;
@@ -140,6 +134,16 @@ static void part(struct asyncio_stream *stream)
     peer->peer = NULL;
     end_of(peer);
     if (peer->stream.unsent.size > 0)
+        stream_finish(&peer->stream, -ECONNRESET);
+}
+
+/* A reader that waits is woken by whoever interrupts it.  Once both are closing nobody will ever
+ * fetch what is unsent. */
+static void interrupt(struct asyncio_stream *stream)
+{
+    struct memory_stream *peer = memory_of(stream)->peer;
+
+    if (peer != NULL && stream->state == STREAM_CLOSING && peer->stream.state == STREAM_CLOSING)
         stream_finish(&peer->stream, -ECONNRESET);
 }
 

@@ -285,6 +285,39 @@ STREAM_TEST(free_flushes, 0)
     return 0;
 }
 
+/* Both ends at once, each with something for the other: then nobody is left to read it. */
+STREAM_TEST(free_of_both_ends, 0)
+{
+    struct pair back = { .kind = pair->kind, .a = pair->b };
+
+    TRY(fill(pair));
+    TRY(fill(&back));
+    asyncio_stream_free(pair->a);
+    asyncio_stream_free(pair->b);
+    pair->a = pair->b = NULL;
+    return 0;
+}
+
+static int closes_both(struct pair *pair)
+{
+    struct pair back = { .kind = pair->kind, .a = pair->b };
+
+    TRY(fill(pair));
+    TRY(fill(&back));
+    asyncio_stream_close(pair->a);
+    CHECK(asyncio_stream_get_write_buffer_size(pair->a) > 0);
+    asyncio_stream_close(pair->b);
+    CHECK_INT(asyncio_stream_wait_closed(pair->a), -ECONNRESET);
+    CHECK_INT(asyncio_stream_wait_closed(pair->b), -ECONNRESET);
+    return 0;
+}
+
+/* In memory that ends at once; a kernel keeps it until the loop is closed. */
+TEST(close_of_both_ends_in_memory)
+{
+    RUN(run_stream_case, &((struct stream_case){ &memory_kind, NEEDS_NOTHING, 0, closes_both }));
+}
+
 /* STW-07: wait_closed returns the error because of which that was in vain. */
 STREAM_TEST(wait_closed_returns_the_error, 16)
 {
