@@ -250,22 +250,21 @@ static void closing(struct loop_guest *guest)
         bury(child);
 }
 
-static void watch(struct child *child);
-
+/* Where the pidfd cannot be polled, or the back end only supposes that it is ready, a thread waits
+ * instead. */
 static void pidfd_ready(asyncio_op *op, int result)
 {
     struct child *child = CONTAINER_OF(op, struct child, ended);
 
     if (result == -ECANCELED || result == ASYNCIO_ECLOSED)
         return; /* the loop is being closed */
-    if (result < 0 && watch_by_thread(child) == 0)
-        return;
-    if (result < 0) {
-        say_killed(child, result);
+    if (result < 0 || !reap(child)) {
+        int r = watch_by_thread(child);
+
+        if (r == 0)
+            return;
+        say_killed(child, r);
         end_unwatched(child);
-    } else if (!reap(child)) {
-        watch(child);
-        return;
     }
     tell(child);
 }
