@@ -59,6 +59,8 @@ int asyncio_server_start_serving(asyncio_server *server)
         return ASYNCIO_ESTATE;
     if (server->state == SERVER_SERVING)
         return 0;
+    if (server->loop->closed)
+        return ASYNCIO_ECLOSED;
     int r = server_listen(server);
     if (r < 0)
         return r;

@@ -187,6 +187,34 @@ TEST(handler_detaches_its_stream)
     RUN(detaches, NULL);
 }
 
+static asyncio_server *left;
+
+static int leaves_both_behind(void *arg)
+{
+    asyncio_server_options options = { .host = "127.0.0.1", .max_clients = 1 };
+    asyncio_timeout limit; /* in torture nothing may come */
+    asyncio_stream *stream;
+
+    (void)arg;
+    TRY(asyncio_start_server(&left, keeps, NULL, &options));
+    TRY(open_client(&stream, left));
+    asyncio_timeout_enter(&limit, 100);
+    int r = expect_text(stream, "kept");
+    r = asyncio_timeout_exit(&limit, r);
+    asyncio_stream_free(stream);
+    return r;
+}
+
+/* SRV-16: a client that leaves when the loop is closed leaves no trace. */
+TEST(client_outlives_the_loop)
+{
+    kept = NULL;
+    left = NULL;
+    RUN(leaves_both_behind, NULL);
+    asyncio_stream_free(kept);
+    asyncio_server_free(left);
+}
+
 /* STW-13: what the handler has written is sent, even if it is much. */
 static int writes_much(asyncio_stream *stream, void *arg)
 {

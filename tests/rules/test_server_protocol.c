@@ -236,6 +236,14 @@ static int connect_blindly(asyncio_server *server)
     return fd;
 }
 
+static int made; /* by the factory */
+
+static asyncio_protocol *make_and_count(void *arg)
+{
+    made++;
+    return new_echoing(arg);
+}
+
 static void serve_for_a_while(asyncio_loop *loop, size_t max_clients)
 {
     asyncio_future done = { 0 };
@@ -243,7 +251,8 @@ static void serve_for_a_while(asyncio_loop *loop, size_t max_clients)
     asyncio_server_options options = { .host = "127.0.0.1", .max_clients = max_clients };
     int fds[3];
 
-    asyncio_loop_create_server(loop, &done, &server, new_echoing, NULL, &options);
+    made = 0;
+    asyncio_loop_create_server(loop, &done, &server, make_and_count, NULL, &options);
     CHECK_INT(asyncio_future_result(&done), 0);
     if (server == NULL)
         return;
@@ -252,6 +261,7 @@ static void serve_for_a_while(asyncio_loop *loop, size_t max_clients)
         fds[i] = connect_blindly(server);
     for (int i = 0; i < 20; i++)
         turn(loop);
+    CHECK_INT(made, max_clients > 0 ? max_clients : 3);
     asyncio_loop_close(loop); /* each protocol hears of it, and frees itself */
     for (int i = 0; i < 3; i++)
         sys_close(fds[i]);
@@ -275,6 +285,26 @@ TEST(loop_closes_before_the_server)
     log_allow("");
     with_loop(leaves_clients_to_the_loop);
     with_loop(leaves_some_in_the_queue);
+}
+
+static void starts_too_late(asyncio_loop *loop)
+{
+    asyncio_future done = { 0 };
+    asyncio_server *server = NULL;
+
+    asyncio_loop_create_server(loop, &done, &server, new_echoing, NULL,
+                               &(asyncio_server_options){ .host = "127.0.0.1", .bind_only = true });
+    if (asyncio_future_result(&done) < 0)
+        return;
+    asyncio_loop_close(loop);
+    CHECK_INT(asyncio_server_start_serving(server), ASYNCIO_ECLOSED);
+    CHECK(!asyncio_server_is_serving(server));
+    asyncio_server_free(server);
+}
+
+TEST(start_serving_on_a_closed_loop)
+{
+    with_loop(starts_too_late);
 }
 
 static int tell_result(asyncio_future *future, void *arg)
