@@ -689,8 +689,8 @@ ASYNCIO_SUSPENDS int asyncio_open_unix_connection(asyncio_stream **stream, const
  * reading or writing without is -ENOTSUP.  The two directions end on their own; given twice, a
  * socket or terminal is one.  The descriptors are closed at the end: give a dup to keep one.  That
  * they do not block is not seen by other processes, nor through a dup, if it is a pipe or
- * terminal that can be opened anew; otherwise it is undone at the end.  A failure leaves them as they
- * were.  -EINVAL: a regular file, or NULL twice; -EBUSY: one is in use. */
+ * terminal that can be opened anew; otherwise it is undone at the end.  A failure leaves them as
+ * they were.  -EINVAL: a regular file, or NULL twice; -EBUSY: one is in use. */
 int asyncio_open_pipe(asyncio_stream **stream, const asyncio_file *reading,
                       const asyncio_file *writing);
 
