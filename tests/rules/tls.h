@@ -71,10 +71,17 @@ static inline bool peer_shakes(struct tls_ends *tls)
     return fine;
 }
 
+/* The peer's end is moved on, whatever becomes of it. */
+static inline bool is_shaken(struct tls_ends *tls)
+{
+    peer_shakes(tls);
+    return asyncio_future_done(&tls->done);
+}
+
 /* Until `done` is done. */
 static inline int shake_hands(struct tls_ends *tls)
 {
-    WAIT_FOR(tls->ends.loop, peer_shakes(tls) && asyncio_future_done(&tls->done));
+    WAIT_FOR(tls->ends.loop, is_shaken(tls));
     if (!asyncio_future_done(&tls->done))
         turns(tls->ends.loop);
     return asyncio_future_done(&tls->done) ? asyncio_future_result(&tls->done) : -ETIMEDOUT;
