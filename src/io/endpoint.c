@@ -122,16 +122,13 @@ static int enter(const struct asyncio_endpoint *endpoint, asyncio_task **task)
 /* The close ends the operation as a cancellation does; which one it was the task knows. */
 static int await_open(struct asyncio_endpoint *endpoint, asyncio_task *task, asyncio_op *op)
 {
-    int requests = task->cancelling;
-    bool requested = task->must_cancel;
+    struct task_requests before = task_requests(task);
 
     endpoint->references++;
     int r = await_op(op);
     bool closed = endpoint->socket.fd < 0;
     release(endpoint);
-    if (r != -ECANCELED || !closed || requested || task->cancelling != requests)
-        return r;
-    return ASYNCIO_ECLOSED;
+    return r == -ECANCELED && closed && !task_was_asked(task, before) ? ASYNCIO_ECLOSED : r;
 }
 
 int asyncio_endpoint_recvfrom(asyncio_endpoint *endpoint, void *data, size_t size,

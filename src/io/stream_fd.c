@@ -32,11 +32,14 @@ int fd_stream_receive(struct asyncio_stream *stream, void *data, size_t size)
     op_prepare(&op, stream->loop, fds->receive_kind, fds->in, data, size, NULL);
     fds->receiving = &op;
     fds->evicted = false;
+    struct task_requests before = task_requests(task_current);
     int r = await_op(&op);
     fds->receiving = NULL;
     if (r >= 0)
         return r;
-    return r == -ECANCELED && fds->evicted ? 0 : end_or_error(fds, r);
+    if (r == -ECANCELED && fds->evicted)
+        return task_was_asked(task_current, before) ? r : 0;
+    return end_or_error(fds, r);
 }
 
 /* One that a cancellation has ended already is the cancellation's, who must hear of it. */

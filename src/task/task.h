@@ -185,6 +185,23 @@ int await_future(asyncio_future *future, const struct wait_type *type);
  * else the request stays pending.  Tries first, and does not suspend if that succeeds. */
 int await_op(asyncio_op *op);
 
+/* For an owner that may end the operation itself while a task awaits it: whether a request to
+ * cancel the task came as well, of which the -ECANCELED is the answer then. */
+struct task_requests {
+    int count;
+    bool pending;
+};
+
+static inline struct task_requests task_requests(const asyncio_task *task)
+{
+    return (struct task_requests){ task->cancelling, task->must_cancel };
+}
+
+static inline bool task_was_asked(const asyncio_task *task, struct task_requests before)
+{
+    return before.pending || task->cancelling != before.count;
+}
+
 /* ---- tasks ---- */
 
 /* What asyncio_loop_create_task does, with the factory.  With `task` not NULL the caller gets a

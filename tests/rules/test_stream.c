@@ -455,6 +455,28 @@ STREAM_TEST(close_ends_a_read, 0)
     return 0;
 }
 
+static int read_and_wait(void *arg)
+{
+    struct job *job = arg;
+    int r = asyncio_stream_read(job->stream, job->data, job->size);
+
+    return r < 0 ? r : asyncio_sleep(1000);
+}
+
+/* A request to cancel that comes after the close, and before the reader runs again, is not lost: it
+ * is what the read returns, or waits for the next suspension. */
+STREAM_TEST(close_does_not_swallow_a_cancellation, 0)
+{
+    char data[100];
+    struct job job = { .stream = pair->b, .data = data, .size = sizeof data };
+    asyncio_task *task;
+
+    TRY(start(&task, read_and_wait, &job));
+    asyncio_stream_close(pair->b);
+    CHECK_INT(cancel(task), -ECANCELED);
+    return 0;
+}
+
 /* Even if that frees the stream. */
 STREAM_TEST(free_ends_a_read, 0)
 {
