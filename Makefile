@@ -33,10 +33,11 @@ ifeq ($(PROGRAM),)
 	$(call build,release,example_showcase)
 	@build/release/examples/showcase $(ARGS)
 else
-	$(call build,release,asyncio_static)
+	$(call build,release,asyncio_static asyncio_tls_static)
 	@mkdir -p build/run
 	@$(or $(CC),cc) -std=c11 -D_GNU_SOURCE= -O2 -g -Wall -Wextra -Iinclude '$(PROGRAM)' \
-	    -o 'build/run/$(basename $(notdir $(PROGRAM)))' build/release/libasyncio.a -pthread -lm
+	    -o 'build/run/$(basename $(notdir $(PROGRAM)))' build/release/libasyncio-tls.a \
+	    build/release/libasyncio.a -pthread -lm -Wl,--as-needed -lssl -lcrypto
 	@'build/run/$(basename $(notdir $(PROGRAM)))' $(ARGS)
 endif
 
