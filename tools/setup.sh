@@ -12,7 +12,7 @@ needed='gcc g++ libc6-dev make cmake ninja-build pkg-config|pkgconf check libdw-
     python3'
 # What the tests of the world start, and the libraries that the bridges lead to.
 needed="$needed libcurl4-openssl-dev|libcurl4-gnutls-dev libpq-dev libhiredis-dev redis-server postgresql socat
-    nginx-light|nginx curl wrk"
+    nginx-light|nginx curl wrk iproute2"
 extra='clang clang-format clang-tidy libclang-rt-14-dev llvm gcovr valgrind libuv1-dev libst-dev libev-dev strace'
 
 case ${1-} in
