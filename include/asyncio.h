@@ -102,7 +102,8 @@ ASYNCIO_THREADSAFE const char *asyncio_strerror(int error);
 ASYNCIO_THREADSAFE const char *asyncio_error_name(int error);
 
 /* What the last failed call of this task knew beyond its code: every address tried and what each
- * said.  Never NULL; lasts until the task fails again, that of a main task beyond asyncio_run. */
+ * said, what was wrong with a certificate, the program or directory not found.  Never NULL; lasts
+ * until the task fails again, that of a main task beyond asyncio_run. */
 const char *asyncio_error_detail(void);
 
 /* Drops a result on purpose; a cast to void does not quiet every compiler. */
@@ -837,7 +838,9 @@ typedef struct asyncio_server_options {
 
 /* Serves until cancelled: accepts connections and runs `handler` for each.  When it ends, for
  * whatever reason, it stops accepting, gives the handlers `grace` seconds, cancels those left, and
- * returns when the last has ended; `arg` is not used after that. */
+ * returns when the last has ended; `arg` is not used after that.  -EADDRINUSE: also the file of a
+ * Unix socket that lives; one that was left behind is replaced.  Out of descriptors it closes what
+ * waits to be accepted, tells the exception handler, and tries again a second later. */
 ASYNCIO_SUSPENDS int asyncio_serve(asyncio_stream_handler *handler, void *arg,
                                    const asyncio_server_options *options);
 
@@ -887,7 +890,7 @@ typedef struct asyncio_endpoint_options {
     const char *local_host, *remote_host; /* both may be NULL when `family` is set */
     unsigned local_port, remote_port;
     const char *local_path, *remote_path; /* Unix sockets instead; a stale one is replaced */
-    const asyncio_socket *socket;         /* instead, and taken over */
+    const asyncio_socket *socket;         /* instead, taken over unless this fails */
     int family, protocol, flags;
     bool reuse_port, allow_broadcast;
     uintptr_t reserved_[4];

@@ -22,9 +22,9 @@ extern "C" {
 /* ---- loops ---------------------------------------------------------------------------------- */
 
 struct asyncio_loop_options {
-    const char *backend;       /* epoll, poll, sim; ASYNCIO_BACKEND overrides */
-    enum asyncio_toggle debug; /* default: ON if ASYNCIO_DEBUG is set */
-    bool virtual_time;         /* stands still, and jumps to the next timer when all wait */
+    const char *backend;            /* epoll, poll, sim (virtual time); or ASYNCIO_BACKEND */
+    enum asyncio_toggle debug;      /* default: ON if ASYNCIO_DEBUG is set */
+    bool virtual_time;              /* stands still, and jumps to the next timer when all wait */
     size_t stack_size;              /* of its tasks; 256 KiB */
     void (*before_wait)(void *arg); /* around each wait for the kernel: to drop and take a lock */
     void (*after_wait)(void *arg);
@@ -197,7 +197,8 @@ typedef struct asyncio_protocol_type {
     int (*data_received)(asyncio_protocol *protocol, const void *data, size_t size);
 
     /* In place of it: where to read to, `hint` being 0 or a likely size; then, with nothing in
-     * between, how many bytes came.  As above; also an empty buffer loses the connection. */
+     * between, how many bytes came, unless none did.  As above; also an empty buffer loses the
+     * connection. */
     int (*get_buffer)(asyncio_protocol *protocol, size_t hint, void **data, size_t *size);
     int (*buffer_updated)(asyncio_protocol *protocol, size_t size);
 
@@ -226,7 +227,8 @@ asyncio_transport *asyncio_transport_ref(asyncio_transport *transport);
 void asyncio_transport_unref(asyncio_transport *transport);
 
 /* Sends at once what it can and copies the rest.  After the connection is lost: dropped.
- * ASYNCIO_ESTATE: after write_eof.  -ENOMEM. */
+ * ASYNCIO_ESTATE: after write_eof, or during sendfile.  -ENOTSUP: it is not for writing bytes.
+ * -ENOMEM: nothing was sent. */
 int asyncio_transport_write(asyncio_transport *transport, const void *data, size_t size);
 int asyncio_transport_writelines(asyncio_transport *transport, const asyncio_bytes *parts,
                                  size_t count);
@@ -315,7 +317,8 @@ void asyncio_loop_subprocess_shell(asyncio_loop *loop, asyncio_future *done,
                                    asyncio_protocol *protocol, const char *command,
                                    const asyncio_process_options *options);
 
-/* Gives the protocol for one accepted connection; NULL: it is closed. */
+/* Gives the protocol for one accepted connection, with TLS after the handshake; NULL: it is
+ * closed. */
 typedef asyncio_protocol *asyncio_protocol_factory(void *arg);
 
 /* A server, stored before `done` completes; used with the functions in asyncio.h. */
