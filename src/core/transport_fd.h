@@ -7,6 +7,7 @@
 #ifndef ASYNCIO_CORE_TRANSPORT_FD_H
 #define ASYNCIO_CORE_TRANSPORT_FD_H
 
+#include "core/address.h"
 #include "core/transport.h"
 #include "loop/op.h"
 
@@ -21,6 +22,14 @@ struct fd_transport {
     asyncio_op wait_op, flush_op;
     asyncio_address peer; /* size 0: not known */
 };
+
+/* How to read from a socket, by whom it is connected to.  That a short read has emptied it holds
+ * for the internet's.  A Unix socket's reads end at each descriptor that is passed, too, and of
+ * others nothing is known. */
+static inline enum op_kind socket_receive_kind(const asyncio_address *peer)
+{
+    return address_is_internet(peer) ? OP_RECV : OP_READ;
+}
 
 static inline struct fd_transport *fd_transport_of(const struct asyncio_transport *transport)
 {

@@ -77,6 +77,7 @@ int socket_transport_new(struct asyncio_transport **transport, struct asyncio_lo
         made->peer = *peer;
     else if (sys_getpeername(socket, &made->peer) < 0)
         made->peer.size = 0;
+    made->receive = socket_receive_kind(&made->peer);
     *transport = &made->base;
     return 0;
 }
@@ -92,6 +93,7 @@ int socket_transport_over(struct asyncio_transport **transport, struct asyncio_l
         return r;
     made->half_open = true;
     made->peer = *peer;
+    made->receive = socket_receive_kind(peer);
     *transport = &made->base;
     return 0;
 }

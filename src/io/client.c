@@ -155,12 +155,9 @@ static int open_plain(struct client *client, struct asyncio_server *server, int 
                       const asyncio_address *from)
 {
     fd_stream_init(&client->direct, server->loop, server->limit);
-    int r = fd_stream_adopt(&client->direct, fd);
-    if (r < 0)
-        return r;
     client->direct.peer.size = from->size;
     memcpy(client->direct.peer.data, from->data, from->size);
-    return 0;
+    return fd_stream_adopt(&client->direct, fd);
 }
 
 static int open_tls(struct client *client, struct asyncio_server *server, int fd,

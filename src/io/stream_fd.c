@@ -14,6 +14,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "core/transport_fd.h"
 #include "ground/sys.h"
 
 /* ---- reading ---- */
@@ -214,7 +215,7 @@ void fd_stream_init(struct fd_stream *fds, struct asyncio_loop *loop, size_t lim
 {
     stream_init(&fds->stream, &socket_stream_type, loop, limit);
     fds->in = fds->out = -1;
-    fds->receive_kind = OP_RECV;
+    fds->receive_kind = OP_READ;
     fds->send_kind = OP_SEND;
     fds->send_many_kind = OP_SENDV;
     fds->in_shared = fds->out_shared = false;
@@ -227,6 +228,7 @@ void fd_stream_init(struct fd_stream *fds, struct asyncio_loop *loop, size_t lim
 void fd_stream_adopt_owned(struct fd_stream *fds, int fd)
 {
     fds->in = fds->out = fd;
+    fds->receive_kind = socket_receive_kind(&fds->peer);
 }
 
 int fd_stream_adopt(struct fd_stream *fds, int fd)

@@ -36,8 +36,8 @@ _Static_assert(offsetof(struct fd_stream, stream) == 0, "freed as a stream");
 /* Without a connection yet. */
 void fd_stream_init(struct fd_stream *fds, struct asyncio_loop *loop, size_t limit);
 
-/* Gives it a socket, connected or about to be, which it closes from then on.  What fails leaves the
- * socket the caller's. */
+/* Gives it a connected socket, which it closes from then on; `peer` is set before, if it is known.
+ * What fails leaves the socket the caller's. */
 int fd_stream_adopt(struct fd_stream *fds, int fd);
 
 /* The same for one that the loop owns already. */

@@ -155,7 +155,7 @@ static int take_in(struct fd_stream *fds, int fd)
     if (kind < 0)
         return kind;
     fds->in = fd;
-    fds->receive_kind = kind == SYS_FILE_SOCKET ? OP_RECV : OP_READ;
+    fds->receive_kind = OP_READ;
     fds->terminal = kind == SYS_FILE_CHARACTER;
     return kind;
 }

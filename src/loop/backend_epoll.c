@@ -38,13 +38,14 @@ static unsigned from_epoll(uint32_t events)
 {
     return ((events & (EPOLLIN | EPOLLPRI)) != 0 ? READY_READ : 0U) |
            ((events & EPOLLOUT) != 0 ? READY_WRITE : 0U) |
+           ((events & EPOLLPRI) != 0 ? READY_URGENT : 0U) |
            ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0 ? READY_HANGUP : 0U);
 }
 
 /* The kernel knows it already if it was the user's before, or was handed over. */
 static int arm_owned(struct epoll *epoll, int fd, struct readiness_fd *entry)
 {
-    uint32_t events = to_epoll(READY_READ | READY_WRITE) | (uint32_t)EPOLLET;
+    uint32_t events = to_epoll(READY_READ | READY_WRITE) | EPOLLPRI | (uint32_t)EPOLLET;
     int r = sys_epoll_ctl(epoll->fd, EPOLL_CTL_ADD, fd, events, (uint64_t)fd);
 
     if (r == -EEXIST)

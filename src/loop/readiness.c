@@ -5,7 +5,8 @@
  * bit, and so does a short read, which has emptied the socket; an event sets it again.  Registered
  * once, edge-triggered, such a descriptor costs no further system call than its reads and writes.
  * After a hang-up a short read clears nothing: no event will follow it, so that every later call
- * has to look for itself, until there is nothing.
+ * has to look for itself, until there is nothing.  Nor does one after urgent data has come: reads
+ * end in front of that, whatever is behind it.
  *
  * A descriptor of the user's may be closed and its number reused without a word.  So nothing is
  * believed about it between two operations, each is tried, and each wait is told to the kernel
@@ -78,14 +79,14 @@ static bool only_looks(const asyncio_op *op)
     return op->private_.kind_ - OP_READABLE <= 0U + OP_WRITABLE - OP_READABLE;
 }
 
-/* Calls, and learns from the result.  After a hang-up only that there is nothing is believed. */
+/* Calls, and learns from the result.  After some events only that there is nothing is believed. */
 static int perform(struct readiness_fd *entry, asyncio_op *op)
 {
     int r = op_perform(op);
 
     if (!entry->owned)
         return r;
-    if (r == -EAGAIN || (is_short(op, r) && (entry->ready & READY_HANGUP) == 0))
+    if (r == -EAGAIN || (is_short(op, r) && (entry->ready & (READY_HANGUP | READY_URGENT)) == 0))
         entry->ready &= ~wants(op);
     return r;
 }

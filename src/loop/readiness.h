@@ -13,6 +13,7 @@ enum {
     READY_READ = 1,   /* ASYNCIO_READABLE */
     READY_WRITE = 2,  /* ASYNCIO_WRITABLE */
     READY_HANGUP = 4, /* the peer closed, or an error: there will be no further event */
+    READY_URGENT = 8, /* urgent data came, with READY_READ */
 };
 
 struct readiness_fd {
