@@ -3,6 +3,10 @@
  * The library's own descriptors are registered once, edge-triggered, for both directions, at their
  * first wait.  The user's are registered one-shot for what their operations want, since the user
  * may close one and the kernel forgets it then: telling it again finds that out.
+ *
+ * But what others have open, too, after a fork or through a dup, the kernel goes on to report after
+ * it was closed here, under a number that may be another's by then.  So a report carries how many
+ * times that number has been registered, which `place` counts, and one of the past is ignored.
  */
 #include "loop/backend.h"
 
@@ -42,14 +46,27 @@ static unsigned from_epoll(uint32_t events)
            ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0 ? READY_HANGUP : 0U);
 }
 
+static uint64_t ticket(int fd, const struct readiness_fd *entry)
+{
+    return (uint64_t)(uint32_t)entry->place << 32 | (uint32_t)fd;
+}
+
+static bool is_of_the_past(const struct epoll *epoll, uint64_t data)
+{
+    size_t fd = (uint32_t)data;
+
+    return fd >= epoll->readiness.count || ticket((int)fd, &epoll->readiness.fds[fd]) != data;
+}
+
 /* The kernel knows it already if it was the user's before, or was handed over. */
 static int arm_owned(struct epoll *epoll, int fd, struct readiness_fd *entry)
 {
     uint32_t events = to_epoll(READY_READ | READY_WRITE) | EPOLLPRI | (uint32_t)EPOLLET;
-    int r = sys_epoll_ctl(epoll->fd, EPOLL_CTL_ADD, fd, events, (uint64_t)fd);
 
+    entry->place++;
+    int r = sys_epoll_ctl(epoll->fd, EPOLL_CTL_ADD, fd, events, ticket(fd, entry));
     if (r == -EEXIST)
-        r = sys_epoll_ctl(epoll->fd, EPOLL_CTL_MOD, fd, events, (uint64_t)fd);
+        r = sys_epoll_ctl(epoll->fd, EPOLL_CTL_MOD, fd, events, ticket(fd, entry));
     if (r == 0)
         entry->armed = true;
     return r;
@@ -62,15 +79,18 @@ static int arm(struct asyncio_loop *loop, int fd, struct readiness_fd *entry, un
     if (entry->owned)
         return arm_owned(epoll, fd, entry);
     uint32_t events = to_epoll(wanted) | EPOLLONESHOT;
-    int r = sys_epoll_ctl(epoll->fd, EPOLL_CTL_MOD, fd, events, (uint64_t)fd);
-    if (r == -ENOENT)
-        r = sys_epoll_ctl(epoll->fd, EPOLL_CTL_ADD, fd, events, (uint64_t)fd);
+    int r = sys_epoll_ctl(epoll->fd, EPOLL_CTL_MOD, fd, events, ticket(fd, entry));
+    if (r == -ENOENT) {
+        entry->place++;
+        r = sys_epoll_ctl(epoll->fd, EPOLL_CTL_ADD, fd, events, ticket(fd, entry));
+    }
     if (r == 0)
         entry->watched = wanted;
     return r;
 }
 
-/* Nothing to do: closing the descriptor, which follows, makes the kernel forget it. */
+/* Nothing to do: closing the descriptor, which follows, makes the kernel forget it, or its reports
+ * are of the past. */
 static void forget(struct asyncio_loop *loop, int fd, struct readiness_fd *entry)
 {
     (void)loop;
@@ -119,8 +139,8 @@ static void wait_epoll(struct asyncio_loop *loop, int64_t timeout_ns)
 
         if (event->data.u64 == WAKE)
             sys_event_clear(loop->wake_fd);
-        else
-            readiness_event(loop, (int)event->data.u64, from_epoll(event->events));
+        else if (!is_of_the_past(epoll, event->data.u64))
+            readiness_event(loop, (int)(uint32_t)event->data.u64, from_epoll(event->events));
     }
 }
 

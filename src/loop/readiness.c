@@ -250,7 +250,7 @@ void readiness_disown(struct asyncio_loop *loop, int fd)
     complete_all(&readiness->fds[fd].readers, -ECANCELED);
     complete_all(&readiness->fds[fd].writers, -ECANCELED);
     readiness->forget(loop, fd, &readiness->fds[fd]);
-    readiness->fds[fd] = (struct readiness_fd){ 0 };
+    readiness->fds[fd] = (struct readiness_fd){ .place = readiness->fds[fd].place };
 }
 
 void readiness_close(struct asyncio_loop *loop)

@@ -22,7 +22,7 @@ struct readiness_fd {
     bool armed;       /* owned: the kernel knows of it, for good */
     unsigned ready;   /* owned: what may be tried; a clear bit means a wait is needed */
     unsigned watched; /* what the kernel was last asked to report */
-    size_t place;     /* the poller's */
+    size_t place;     /* the poller's, whoever has the number */
 };
 
 struct readiness {
