@@ -99,6 +99,9 @@ def main(arguments):
         for name in names:
             (PROGRAMS / f"{name}.expected").write_text(twin_output(name, python))
         return 0
+    for name in [n for n in names if not os.path.exists(os.path.join(directory, n))]:
+        print(f"SKIPPED {name}: it is not built here, see tests/twins/CMakeLists.txt")
+        names.remove(name)
     results = [compare(name, directory, python) for name in names]
     print(f"TWINS {sum(results)} same, {len(results) - sum(results)} different")
     return 0 if all(results) else 1
