@@ -156,11 +156,14 @@ void server_client_update(struct server_client *client, bool kept, bool closed)
 
 void server_cancel_clients(struct asyncio_server *server)
 {
-    for (struct asyncio_link_ *link = server->clients.next_; link != NULL; link = link->next_) {
+    struct asyncio_link_ *next;
+
+    for (struct asyncio_link_ *link = server->clients.next_; link != NULL; link = next) {
         struct server_client *client = CONTAINER_OF(link, struct server_client, link);
 
+        next = link->next_;
         if (client->active && !client->cancelled)
-            client->cancelled = server->type->cancel(client);
+            server->type->cancel(client);
     }
 }
 

@@ -42,8 +42,9 @@ struct server_client_type {
      * serving.  What fails is reported, and the server goes on. */
     int (*start)(struct asyncio_server *server, int fd, const asyncio_address *from);
 
-    /* Asks it to end; false: it was not asked.  It is active. */
-    bool (*cancel)(struct server_client *client);
+    /* Asks it to end, and marks it as cancelled if it was asked.  It is active, and may be gone
+     * after it. */
+    void (*cancel)(struct server_client *client);
 
     /* Closes its connection when all is sent; or at once. */
     void (*close)(struct server_client *client);

@@ -78,7 +78,7 @@ static bool shaken(struct asyncio_transport *transport, int result)
     struct protocol_client *client = transport->owner;
     struct asyncio_server *server = client->base.server;
 
-    if (result < 0)
+    if (result < 0 && !asyncio_transport_is_closing(transport)) /* it was not the server's doing */
         server_report_handshake(server, transport, result);
     if (result == 0 && ask_factory(server, transport)) {
         transport->gone = gone;
@@ -119,10 +119,10 @@ static int start(struct asyncio_server *server, int fd, const asyncio_address *f
 
 /* ---- what a server does to it ---- */
 
-static bool cancel(struct server_client *base)
+static void cancel(struct server_client *base)
 {
-    asyncio_transport_close(transport_of(base));
-    return true;
+    base->cancelled = true;
+    asyncio_transport_close(transport_of(base)); /* in the handshake it is gone at once */
 }
 
 static void close_client(struct server_client *base)

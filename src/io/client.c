@@ -198,11 +198,11 @@ static int start(struct asyncio_server *server, int fd, const asyncio_address *f
 
 /* ---- what a server does to it ---- */
 
-static bool cancel(struct server_client *base)
+static void cancel(struct server_client *base)
 {
     asyncio_task *task = client_of_base(base)->task;
 
-    return task != task_current && asyncio_task_cancel(task);
+    base->cancelled = task != task_current && asyncio_task_cancel(task);
 }
 
 static void close_client(struct server_client *base)
