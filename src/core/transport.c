@@ -171,11 +171,20 @@ static void call_connection_made(struct asyncio_transport *transport, void *arg)
         protocol->type->connection_made(protocol, transport);
 }
 
-/* What came before is caught up with. */
+static bool refuse_to_cancel(asyncio_future *done, const char *reason)
+{
+    (void)done;
+    (void)reason;
+    return false;
+}
+
+/* What came before is caught up with.  In connection_made it is too late to take it all back. */
 static void open_now(struct asyncio_transport *transport)
 {
     asyncio_future *opening = transport->opening;
 
+    if (opening != NULL)
+        opening->cancel_ = refuse_to_cancel;
     transport->opening = NULL;
     transport->state = TRANSPORT_OPEN;
     transport_in_context(transport, call_connection_made, NULL);

@@ -65,6 +65,39 @@ TEST(opening_cancelled)
     with_loop(cancelled_before);
 }
 
+static void cancel_opening(struct recorder *recorder)
+{
+    CHECK(!asyncio_future_cancel(recorder->arg));
+}
+
+static void cancelled_in_made(asyncio_loop *loop)
+{
+    asyncio_future done = { 0 };
+    struct recorder recorder = {
+        { &recorder_type }, .name = "", .on_made = cancel_opening, .arg = &done
+    };
+    int a, b;
+
+    if (unix_sockets(&a, &b) < 0)
+        return;
+    asyncio_loop_connect_accepted_socket(loop, &done, &recorder.protocol, a, NULL);
+    int r = asyncio_loop_run_until_complete(loop, &done);
+    if (!test_is_torture()) {
+        CHECK_INT(r, 0);
+        CHECK_TRACE("made");
+    }
+    sys_close(b);
+    asyncio_loop_close(loop);
+    asyncio_transport_unref(recorder.transport);
+    CHECK_INT(recorder.lost, recorder.made);
+}
+
+/* In connection_made it is too late: the protocol has its connection. */
+TEST(opening_cancelled_in_made)
+{
+    with_loop(cancelled_in_made);
+}
+
 static void check_refused(asyncio_loop *loop, int fd, int expected)
 {
     struct recorder recorder = { { &recorder_type }, .name = "" };
