@@ -71,9 +71,9 @@ static int write_block(struct request *request)
     struct asyncio_transport *transport = request->transport;
 
     transport->moved = NULL;
-    transport->busy = false;
-    int r = asyncio_transport_write(transport, request->sendfile.block, request->sendfile.held);
-    transport->busy = true;
+    request->operating = true; /* the protocol that is paused in there may cancel it */
+    int r = transport_write_block(transport, request->sendfile.block, request->sendfile.held);
+    request->operating = false;
     if (r == 0)
         sendfile_written(&request->sendfile, request->sendfile.held);
     return r;

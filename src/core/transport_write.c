@@ -110,6 +110,13 @@ static int send_or_queue(struct asyncio_transport *transport, const asyncio_byte
     return 0;
 }
 
+int transport_write_block(struct asyncio_transport *transport, const void *data, size_t size)
+{
+    return is_dropped(transport)
+               ? drop(transport)
+               : send_or_queue(transport, &(asyncio_bytes){ data, size }, 1, size);
+}
+
 static int write_parts(struct asyncio_transport *transport, const asyncio_bytes *parts,
                        size_t count, size_t size)
 {

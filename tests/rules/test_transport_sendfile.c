@@ -249,6 +249,36 @@ PIPE_TEST(transport_sendfile_cancelled_pipe, pipe_to_write, asyncio_loop_connect
     cancel_some(ends);
 }
 
+static void cancel_transfer(struct recorder *recorder)
+{
+    struct transfer *transfer = recorder->arg;
+
+    asyncio_future_cancel(&transfer->done);
+}
+
+/* The block whose write pauses the protocol is the last one if that cancels. */
+PIPE_TEST(transport_sendfile_cancelled_when_paused, pipe_to_write, asyncio_loop_connect_write_pipe,
+          NULL)
+{
+    struct transfer transfer;
+
+    ends->recorder.on_pause = cancel_transfer;
+    ends->recorder.arg = &transfer;
+    CHECK_INT(asyncio_transport_set_write_buffer_limits(ends->recorder.transport, 1000, 0), 0);
+    begin(&transfer, ends, NULL);
+    WAIT_FOR(ends->loop, ends->recorder.pauses > 0);
+    receive_all(&transfer, 0);
+    ends->recorder.on_pause = NULL;
+    int r = end(&transfer, 0);
+    if (test_is_torture())
+        return;
+    CHECK_INT(r, 0);
+    CHECK_INT(ends->recorder.pauses, 1);
+    CHECK(transfer.sent > 0 && transfer.sent < file_size());
+    CHECK_INT(transfer.received, transfer.sent);
+    CHECK_INT(transfer.wrong, 0);
+}
+
 static void lose_peer(struct ends *ends)
 {
     struct transfer transfer;
