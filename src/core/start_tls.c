@@ -9,12 +9,15 @@ static bool is_suitable(const struct asyncio_transport *transport)
     return transport->type->send != NULL && transport->type->read_start != NULL;
 }
 
-static int check(const struct asyncio_transport *transport, const struct tls_settings *settings)
+static int check(const struct asyncio_loop *loop, const struct asyncio_transport *transport,
+                 const struct tls_settings *settings)
 {
     if (settings->context == NULL || !is_suitable(transport))
         return -EINVAL;
     if (asyncio_transport_is_closing(transport))
         return ASYNCIO_ECLOSED;
+    if (transport->loop != loop)
+        return ASYNCIO_EWRONGLOOP;
     if (transport->state != TRANSPORT_OPEN || transport->busy || transport->eof)
         return ASYNCIO_ESTATE;
     /* Without a name nothing would be verified: that has to be asked for. */
@@ -41,7 +44,7 @@ void asyncio_loop_start_tls(asyncio_loop *loop, asyncio_future *done, asyncio_tr
     };
     int r = loop_check(loop);
     if (r == 0)
-        r = check(transport, &settings);
+        r = check(loop, transport, &settings);
     if (r == 0)
         r = tls_transport_new(&tls, loop, transport->protocol, &settings);
     if (r < 0) {

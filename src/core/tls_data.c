@@ -222,7 +222,10 @@ static bool drop_some(struct tls_transport *tls)
 static bool step(struct tls_transport *tls)
 {
     switch (tls->phase) {
-    case TLS_HANDSHAKE: tls_shake(tls); return tls->phase == TLS_OPEN;
+    case TLS_HANDSHAKE:
+        if (tls->begun)
+            tls_shake(tls);
+        return tls->phase == TLS_OPEN;
     case TLS_OPEN:
     case TLS_ENDING:
         if (tls->base.state == TRANSPORT_CLOSING)

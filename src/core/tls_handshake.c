@@ -128,6 +128,7 @@ void tls_begin_handshake(struct tls_transport *tls)
 {
     if (tls->phase != TLS_HANDSHAKE)
         return;
+    tls->begun = true;
     int r = set_timer(tls);
     if (r == 0)
         r = tls_type(tls)->init(tls->engine, tls->context, tls->server_side,

@@ -28,6 +28,7 @@ struct tls_transport {
     const char *name;
     enum tls_phase phase;
     bool server_side;
+    bool begun;        /* the handshake; before that what comes is kept */
     bool attached;     /* the one below is open, and will call connection_lost */
     bool below_full;   /* it has called pause_writing */
     bool below_paused; /* its reading is */

@@ -420,3 +420,39 @@ TLS_TEST(TLS_14_start_tls_cancelled, NULL)
     CHECK_TRACE("made lost");
     CHECK(upgrade.upgraded == NULL);
 }
+
+/* The old transport is not to be used any more; who resumes it all the same is only too early. */
+TLS_TEST(start_tls_on_one_that_is_resumed, NULL)
+{
+    struct upgrade upgrade;
+
+    asyncio_transport_pause_reading(tls->made.transport);
+    peer_says(tls, "no, thanks");
+    turns(tls->ends.loop);
+    asyncio_transport_resume_reading(tls->made.transport);
+    start_inner(tls, &upgrade, &(asyncio_start_tls_options){ .server_hostname = "localhost" });
+    asyncio_transport_resume_reading(tls->made.transport);
+    WAIT_FOR(tls->ends.loop, asyncio_future_done(&upgrade.done));
+    CHECK_INT(asyncio_future_result(&upgrade.done), ASYNCIO_ETLS);
+    WAIT_FOR(tls->ends.loop, tls->ends.recorder.lost > 0);
+    CHECK_TRACE("made lost:ASYNCIO_ETLS");
+}
+
+/* A transport has one loop. */
+TLS_TEST(start_tls_in_another_loop, NULL)
+{
+    asyncio_start_tls_options options = { .server_hostname = "localhost" };
+    asyncio_transport *upgraded = NULL;
+    asyncio_loop *other = loop_for_test();
+    asyncio_future done = { 0 };
+
+    if (other == NULL)
+        return;
+    asyncio_loop_start_tls(other, &done, &upgraded, tls->made.transport, tls_contexts.client,
+                           &options);
+    CHECK_INT(asyncio_future_result(&done), ASYNCIO_EWRONGLOOP);
+    CHECK(upgraded == NULL);
+    asyncio_loop_close(other);
+    asyncio_loop_unref(other);
+    CHECK(!asyncio_transport_is_closing(tls->made.transport));
+}
