@@ -5,9 +5,9 @@
  */
 #include "core/connector.h"
 
+#include "core/transport_fd.h"
 #include "core/transport_tls.h"
 #include "ground/memory.h"
-#include "ground/sys.h"
 
 struct opening {
     asyncio_future *done;
@@ -115,8 +115,8 @@ static void connect_to(struct asyncio_loop *loop, asyncio_future *done, asyncio_
         r = begin(done, loop, protocol, target, options);
     if (r >= 0 || r == -EINPROGRESS)
         return;
-    if (options->socket != NULL && r != -EINVAL)
-        sys_close(*options->socket); /* it was taken over */
+    if (options->socket != NULL)
+        transport_refuse_fd(*options->socket, r);
     future_finish(done, r, NULL);
 }
 

@@ -151,7 +151,7 @@ static void readable(asyncio_op *op, int result)
         read_once(transport);
     else if (result < 0 && result != -ECANCELED)
         transport_lost(base, result);
-    if (base->reading)
+    if (base->reading && result != -ECANCELED) /* by the loop that closes */
         read_start(base);
     transport_release(base);
 }
@@ -477,15 +477,16 @@ void asyncio_loop_create_datagram_endpoint(asyncio_loop *loop, asyncio_future *d
     int r = loop_check(loop);
     struct request *request = r == 0 ? make_request(loop, protocol) : NULL;
 
+    if (r == 0)
+        r = request != NULL ? datagram_open(&request->opening, loop, options) : -ENOMEM;
     future_begin(done, loop, cancel_request, request);
+    if (r < 0 && options != NULL && options->socket != NULL)
+        transport_refuse_fd(*options->socket, r);
     if (request == NULL) {
-        future_finish(done, r < 0 ? r : -ENOMEM, NULL);
+        future_finish(done, r, NULL);
         return;
     }
     request->done = done;
-    r = datagram_open(&request->opening, loop, options);
-    if (r < 0 && r != -EINVAL && options->socket != NULL)
-        sys_close(*options->socket);
     if (r <= 0)
         end_request(request, r, NULL);
 }

@@ -2,6 +2,7 @@
 #include "core/transport_fd.h"
 
 #include "ground/memory.h"
+#include "ground/sys.h"
 
 _Static_assert(offsetof(struct fd_transport, base) == 0, "a transport is freed as its block");
 
@@ -185,6 +186,12 @@ int fd_transport_new(struct fd_transport **made, const struct transport_type *ty
     }
     *made = transport;
     return 0;
+}
+
+void transport_refuse_fd(int fd, int error)
+{
+    if (error != -EINVAL && error != -EBUSY)
+        sys_close(fd);
 }
 
 void transport_open_or_fail(struct asyncio_loop *loop, asyncio_future *done,

@@ -55,6 +55,11 @@ void fd_transport_close(struct asyncio_transport *transport);
 /* Submits wait_op: calls `done` once the descriptor is readable, or its peer has gone. */
 void fd_transport_wait(struct fd_transport *transport, enum op_kind kind, asyncio_op_done *done);
 
+/* What becomes of a descriptor that was given to such a function, and of which no transport was
+ * made: closed, as it was taken over, but for -EINVAL, since it is nothing for a transport, and
+ * -EBUSY, since somebody waits on it, or it is another transport's or stream's. */
+void transport_refuse_fd(int fd, int error);
+
 /* What the functions that open a transport for `done` end with: 0 opens it, what else there is
  * completes `done`. */
 void transport_open_or_fail(struct asyncio_loop *loop, asyncio_future *done,

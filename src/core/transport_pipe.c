@@ -128,8 +128,8 @@ static void connect_pipe(asyncio_loop *loop, asyncio_future *done, asyncio_proto
 
     if (r == 0)
         r = make_it(&transport, loop, protocol, pipe);
-    if (r < 0 && r != -EINVAL && r != -EBUSY)
-        sys_close(pipe);
+    if (r < 0)
+        transport_refuse_fd(pipe, r);
     transport_open_or_fail(loop, done, transport, r);
 }
 

@@ -154,9 +154,8 @@ void asyncio_loop_connect_accepted_socket(asyncio_loop *loop, asyncio_future *do
 
     if (r == 0)
         r = take_socket(loop, done, protocol, socket, options != NULL ? options : &defaults);
-    if (r < 0 && r != -EINVAL && r != -EBUSY)
-        sys_close(socket);
     if (r < 0) {
+        transport_refuse_fd(socket, r);
         future_begin(done, loop, NULL, NULL);
         future_finish(done, r, NULL);
     }

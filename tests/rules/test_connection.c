@@ -181,6 +181,26 @@ CONNECTION_TEST(over_no_connection)
     CHECK_TRACE("");
 }
 
+/* One that is another transport's is left alone. */
+CONNECTION_TEST(over_a_socket_in_use)
+{
+    int a = -1, b = -1;
+    asyncio_connection_options options = { .socket = &a };
+    struct recorder second = { .protocol = { &recorder_type }, .name = "second " };
+    asyncio_future done = { 0 };
+
+    if (connect_sockets(&a, &b, scene->listener) < 0)
+        return;
+    if (connect_recorder(scene, NULL, 0, &options) == 0) {
+        asyncio_loop_create_connection(scene->loop, &done, &second.protocol, NULL, 0, &options);
+        CHECK_INT(asyncio_loop_run_until_complete(scene->loop, &done), -EBUSY);
+        CHECK_INT(sys_send(b, "hello", 5), 5);
+        WAIT_FOR(scene->loop, scene->recorder.size > 0);
+        CHECK_TRACE("made data:5");
+    }
+    sys_close(b);
+}
+
 /* ---- cancelled ---- */
 
 /* Cancels after so many iterations; whatever it was doing then, nothing is left. */

@@ -465,6 +465,28 @@ TEST(DGM_06_arguments_of_a_transport)
     CHECK_TRACE("");
 }
 
+static void takes_a_socket_twice(asyncio_loop *loop)
+{
+    struct recorder first = { .result = 0 }, second = { .result = 0 };
+    int fd = sys_socket(AF_INET, SOCK_DGRAM, 0);
+    asyncio_endpoint_options options = { .socket = &fd };
+
+    if (fd < 0 || open_with(loop, &first, &options) < 0)
+        return;
+    CHECK_INT(open_with(loop, &second, &options), -EBUSY);
+    CHECK_INT(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    asyncio_transport_close(first.transport);
+    settle(loop);
+    CHECK_INT(first.lost, 1);
+    asyncio_transport_unref(first.transport);
+}
+
+/* A socket that is another transport's is left alone. */
+TEST(datagram_transport_over_a_socket_in_use)
+{
+    with_loop(takes_a_socket_twice);
+}
+
 static void opens_by_name(asyncio_loop *loop)
 {
     struct recorder recorder = { .result = 0 };
