@@ -71,14 +71,9 @@ int asyncio_transport_set_read_buffer_limits(asyncio_transport *transport, size_
     if (!tls_is(transport))
         return -ENOTSUP;
     struct tls_transport *tls = tls_of(transport);
-    if (high == SIZE_MAX && low == SIZE_MAX)
-        high = TLS_READ_HIGH;
-    else if (high == SIZE_MAX)
-        high = low < SIZE_MAX / 4 ? 4 * low : SIZE_MAX;
-    if (low == SIZE_MAX)
-        low = high / 4;
-    if (low > high)
-        return -EINVAL;
+    int r = transport_marks(&high, &low, TLS_READ_HIGH);
+    if (r < 0)
+        return r;
     tls->read_high = high;
     tls->read_low = low;
     tls_control_below(tls);

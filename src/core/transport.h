@@ -180,6 +180,9 @@ static inline size_t transport_high_water(const struct transport_type *type)
     return type->high_water > 0 ? type->high_water : TRANSPORT_HIGH_WATER;
 }
 
+/* Water marks as a user gives them, SIZE_MAX for one not given.  -EINVAL: low is above high. */
+int transport_marks(size_t *high, size_t *low, size_t usual);
+
 /* Starts or stops reading, as the state has it. */
 void transport_update_reading(struct asyncio_transport *transport);
 

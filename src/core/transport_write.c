@@ -46,16 +46,23 @@ void transport_pause_if_over(struct asyncio_transport *transport)
     transport_in_context(transport, call_pause_writing, NULL);
 }
 
+int transport_marks(size_t *high, size_t *low, size_t usual)
+{
+    if (*high == SIZE_MAX && *low == SIZE_MAX)
+        *high = usual;
+    else if (*high == SIZE_MAX)
+        *high = *low < SIZE_MAX / 4 ? 4 * *low : SIZE_MAX;
+    if (*low == SIZE_MAX)
+        *low = *high / 4;
+    return *low <= *high ? 0 : -EINVAL;
+}
+
 int asyncio_transport_set_write_buffer_limits(asyncio_transport *transport, size_t high, size_t low)
 {
-    if (high == SIZE_MAX && low == SIZE_MAX)
-        high = transport_high_water(transport->type);
-    else if (high == SIZE_MAX)
-        high = low < SIZE_MAX / 4 ? 4 * low : SIZE_MAX;
-    if (low == SIZE_MAX)
-        low = high / 4;
-    if (low > high)
-        return -EINVAL;
+    int r = transport_marks(&high, &low, transport_high_water(transport->type));
+
+    if (r < 0)
+        return r;
     transport->high = high;
     transport->low = low;
     transport_pause_if_over(transport);
@@ -139,14 +146,10 @@ int asyncio_transport_write(asyncio_transport *transport, const void *data, size
 int asyncio_transport_writelines(asyncio_transport *transport, const asyncio_bytes *parts,
                                  size_t count)
 {
-    size_t size = 0;
+    size_t size;
+    int r = write_queue_sum(parts, count, &size);
 
-    for (size_t i = 0; i < count; i++) {
-        if (parts[i].size > PTRDIFF_MAX - size)
-            return -ENOMEM;
-        size += parts[i].size;
-    }
-    return write_parts(transport, parts, count, size);
+    return r < 0 ? r : write_parts(transport, parts, count, size);
 }
 
 /* ---- the end ---- */

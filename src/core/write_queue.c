@@ -1,6 +1,19 @@
 /* write_queue.c - see write_queue.h. */
 #include "core/write_queue.h"
 
+int write_queue_sum(const asyncio_bytes *parts, size_t count, size_t *size)
+{
+    size_t sum = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].size > PTRDIFF_MAX - sum)
+            return -ENOMEM;
+        sum += parts[i].size;
+    }
+    *size = sum;
+    return 0;
+}
+
 int write_queue_reserve(struct write_queue *queue, size_t size)
 {
     return byte_queue_reserve(&queue->queued, size);

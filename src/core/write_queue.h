@@ -15,6 +15,9 @@ struct write_queue {
     size_t size; /* of both */
 };
 
+/* How many bytes the parts have.  -ENOMEM: more than there can be. */
+int write_queue_sum(const asyncio_bytes *parts, size_t count, size_t *size);
+
 /* Makes room for so many bytes more.  -ENOMEM. */
 int write_queue_reserve(struct write_queue *queue, size_t size);
 

@@ -21,11 +21,10 @@ struct target {
 /* Who closes the stream ends the operation, too, which is no cancellation of the task's. */
 static int await_step(struct sendfile *sendfile, asyncio_task *task)
 {
-    int requests = task->cancelling;
-    bool requested = task->must_cancel;
+    struct task_requests before = task_requests(task);
     int r = await_op(&sendfile->op);
 
-    return r == -ECANCELED && !requested && task->cancelling == requests ? ASYNCIO_ECLOSED : r;
+    return r == -ECANCELED && !task_was_asked(task, before) ? ASYNCIO_ECLOSED : r;
 }
 
 static int run_steps(struct sendfile *sendfile, asyncio_task *task, const struct target *target)

@@ -155,10 +155,14 @@ int asyncio_stream_wait_closed(asyncio_stream *stream)
 
 int asyncio_stream_get_peername(const asyncio_stream *stream, asyncio_address *address)
 {
+    if (stream->type->get_peername == NULL)
+        return -ENOTSUP;
     return stream->type->get_peername(stream, address);
 }
 
 int asyncio_stream_get_sockname(const asyncio_stream *stream, asyncio_address *address)
 {
+    if (stream->type->get_sockname == NULL)
+        return -ENOTSUP;
     return stream->type->get_sockname(stream, address);
 }

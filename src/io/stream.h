@@ -60,6 +60,7 @@ struct stream_type {
     /* Gives back what it has of the system; the stream is CLOSED. */
     void (*close)(struct asyncio_stream *stream);
 
+    /* NULL: it has none. */
     int (*get_peername)(const struct asyncio_stream *stream, asyncio_address *address);
     int (*get_sockname)(const struct asyncio_stream *stream, asyncio_address *address);
 };

@@ -147,13 +147,6 @@ static void interrupt(struct asyncio_stream *stream)
         stream_finish(&peer->stream, -ECONNRESET);
 }
 
-static int get_no_name(const struct asyncio_stream *stream, asyncio_address *address)
-{
-    (void)stream;
-    (void)address;
-    return -ENOTSUP;
-}
-
 /* ---- making ---- */
 
 static const struct stream_type memory_type = {
@@ -163,8 +156,6 @@ static const struct stream_type memory_type = {
     .flush = flush,
     .write_eof = write_eof,
     .close = part,
-    .get_peername = get_no_name,
-    .get_sockname = get_no_name,
 };
 
 static void init(struct memory_stream *memory, struct memory_stream *peer, size_t limit)

@@ -95,13 +95,6 @@ static int advance(struct asyncio_stream *stream, bool waits)
     return 0;
 }
 
-static int get_no_name(const struct asyncio_stream *stream, asyncio_address *address)
-{
-    (void)stream;
-    (void)address;
-    return -ENOTSUP;
-}
-
 /* ---- making ---- */
 
 static const struct stream_type pipe_type = {
@@ -113,8 +106,6 @@ static const struct stream_type pipe_type = {
     .write_eof = write_eof,
     .end_writing = end_writing,
     .close = close_files,
-    .get_peername = get_no_name,
-    .get_sockname = get_no_name,
 };
 
 /* A terminal: no end of one direction without the other. */
@@ -125,8 +116,6 @@ static const struct stream_type terminal_type = {
     .send = fd_stream_send,
     .flush = fd_stream_flush,
     .close = close_files,
-    .get_peername = get_no_name,
-    .get_sockname = get_no_name,
 };
 
 /* The kind of a file that is ours now; what fails leaves it as it was. */

@@ -179,14 +179,10 @@ int asyncio_stream_write(asyncio_stream *stream, const void *data, size_t size)
 
 int asyncio_stream_writelines(asyncio_stream *stream, const asyncio_bytes *parts, size_t count)
 {
-    size_t size = 0;
+    size_t size;
+    int r = write_queue_sum(parts, count, &size);
 
-    for (size_t i = 0; i < count; i++) {
-        if (parts[i].size > PTRDIFF_MAX - size)
-            return -ENOMEM;
-        size += parts[i].size;
-    }
-    return write_parts(stream, parts, count, size);
+    return r < 0 ? r : write_parts(stream, parts, count, size);
 }
 
 ASYNCIO_PRINTF(3, 0)
