@@ -295,11 +295,21 @@ static int reads_ahead(struct pair *pair)
     return 0;
 }
 
-/* STR-10: twice the limit is read ahead and no more, until it has come down to the limit.  Of a
- * socket it cannot be seen how much was read. */
+/* STR-10: twice the limit is read ahead and no more, until it has come down to the limit. */
 TEST(reads_ahead_no_more_than_twice_the_limit)
 {
     RUN(run_stream_case, &((struct stream_case){ &memory_kind, NEEDS_NOTHING, 100, reads_ahead }));
+}
+
+/* STR-10: whoever reads, the stream for itself or a transport for it. */
+STREAM_TEST(twice_the_limit_is_read_ahead, 100)
+{
+    char data[400] = "";
+
+    TRY(asyncio_stream_write_nowait(pair->a, data, sizeof data));
+    TRY(asyncio_stream_readexactly(pair->b, data, 1));
+    CHECK(byte_queue_size(&pair->b->ahead) <= 201); /* one that is fed is told to stop above it */
+    return 0;
 }
 
 /* STR-11: whoever needs more gets it, however much is there already. */

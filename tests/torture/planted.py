@@ -4,8 +4,8 @@
     planted.py [--list] [--build DIRECTORY] [WORD...]
 
 A bug is an exact piece of a source that is replaced by another; see BUGS.  Each has to be caught by
-a test or by the torture run of one.  One whose piece is not found exactly once, or that does not
-compile, is an error of the table.
+a test or by the torture run of one.  One whose piece is not found exactly once, which --list tells,
+or that does not compile, is an error of the table.
 """
 import argparse
 import os
@@ -75,6 +75,9 @@ BUGS = [
     Bug("memory of a queue's numbers leaks", "src/sync/queue_storage.c",
         "    memory_free(queue->order_of_arrival_);\n", ""),
     # ---- scopes ----
+    Bug("loser of a race of calls goes on", "src/sync/race.c",
+        "        race->winner = place;\n        cancel_others(race);\n",
+        "        race->winner = place;\n"),
     Bug("timeout swallows an outer cancellation", "src/sync/timeout.c",
         "left <= timeout->scope_.cancelling_ && r == -ECANCELED", "r == -ECANCELED"),
     Bug("timeout takes its request not back", "src/sync/timeout.c",
@@ -86,8 +89,16 @@ BUGS = [
         "    if (done)\n        return;\n    asyncio_task_unref(task);",
         "    if (done)\n        return;"),
     # ---- streams and servers ----
-    Bug("socket stays open when a connection fails", "src/io/connect.c",
-        "    if (r < 0)\n        sys_close(fd);\n    return r;", "    return r;"),
+    Bug("limit of what is read ahead is ignored", "src/io/stream_read.c",
+        "most = 2 * stream->limit;", "most = SIZE_MAX;"),
+    Bug("line without an end is gathered for ever", "src/io/stream_until.c",
+        "if (searched > stream->limit || have + 1 >= size)", "if (have + 1 >= size)"),
+    Bug("cancelled read loses what it got", "src/io/stream_read.c",
+        "            byte_queue_push(&stream->ahead, data, have);\n", ""),
+    Bug("second reader is let in", "src/io/stream_read.c",
+        "(stream->reading || stream->error < 0)", "stream->error < 0"),
+    Bug("close of an endpoint is taken for a cancellation", "src/io/endpoint.c",
+        "closed && !task_was_asked(task, before) ?", "false ?"),
     Bug("connection accepted after the close stays open", "src/core/accept.c",
         "        sys_close(op->accepted);\n", "        (void)op;\n"),
     Bug("reserve of a server stays open", "src/core/server.c",
@@ -149,6 +160,54 @@ BUGS = [
     Bug("master of a terminal is opened anew", "src/ground/sys_pipe.c",
         "isatty(fd) == 1 && ioctl(fd, TIOCGPTN, &number) < 0",
         "isatty(fd) == 1"),
+    # ---- connecting, names ----
+    Bug("socket stays open when a connection fails", "src/core/connector_attempts.c",
+        "    loop_close_fd(attempt->connector->loop, attempt->fd);\n", ""),
+    Bug("losers of a race of connections stay open", "src/core/connector.c",
+        "        loop_close_fd(connector->loop, connector->attempts[i].fd);\n", ""),
+    Bug("next address waits for its delay after a failure", "src/core/connector_attempts.c",
+        "if (last_begun || connector->active == 0)", "if (connector->active == 0)"),
+    Bug("lookup that nobody wants any more is not abandoned", "src/core/resolver.c",
+        "    if (lookup->job != NULL)\n        job_abandon(lookup->job);\n", ""),
+    Bug("inquiry that no thread will make leaks", "src/core/resolver.c",
+        "    job->unused = give_up;\n", ""),
+    # ---- servers, datagrams, files, transports ----
+    Bug("server out of descriptors sheds nothing", "src/core/accept.c",
+        "    if (error == -EMFILE || error == -ENFILE)\n", "    if (false)\n"),
+    Bug("more clients than there may be", "src/core/accept.c",
+        "server->client_count < server->max_clients", "true"),
+    Bug("client that leaves makes no room", "src/core/server.c",
+        "        if (server->state == SERVER_SERVING)\n            server_accept(server);\n", ""),
+    Bug("socket that lives loses its file", "src/core/socket_file.c",
+        "return r == -ECONNREFUSED;", "return r < 0;"),
+    Bug("datagram to another than the connected one", "src/core/datagram.c",
+        "if (*to != NULL && !address_equal(*to, &socket->remote))", "if (false)"),
+    Bug("file stands where it stood before it was sent", "src/core/sendfile.c",
+        "sys_file_seek(sendfile->file, sendfile->offset + sendfile->sent)",
+        "sys_file_seek(sendfile->file, sendfile->offset)"),
+    Bug("writer is paused at the mark, not above it", "src/core/transport_write.c",
+        "return size > transport->high ||", "return size >= transport->high ||"),
+    Bug("write is let in while a file is sent", "src/core/transport_write.c",
+        "    if (transport->eof_wanted || transport->busy)\n",
+        "    if (transport->eof_wanted)\n"),
+    Bug("refused socket of another transport is closed", "src/core/transport_fd.c",
+        "if (error != -EINVAL && error != -EBUSY)", "if (error != -EINVAL)"),
+    # ---- TLS ----
+    Bug("name in the certificate is not verified", "src/tls/verification.c",
+        "X509_VERIFY_PARAM_set1_host(param, engine->name, 0) == 1 &&", "true &&"),
+    Bug("address in the certificate is not verified", "src/tls/verification.c",
+        "X509_VERIFY_PARAM_set1_ip(param, bytes, size) == 1", "true"),
+    Bug("truncation is taken for an end", "src/core/tls_data.c",
+        "tls->truncated = r == ASYNCIO_EINCOMPLETE && ", "tls->truncated = false && "),
+    Bug("start_tls drops what was read ahead", "src/io/tls.c",
+        "tls_transport_preload(tls, &ahead, eof);",
+        "tls_transport_preload(tls, &(struct byte_queue){ 0 }, eof);"),
+    Bug("handshake may take for ever", "src/core/tls_handshake.c",
+        "if (isinf(tls->handshake_timeout))", "if (tls->handshake_timeout > 0)"),
+    Bug("end of the peer is not waited for", "src/core/tls_shutdown.c",
+        "(tls->peer_ended || !tls->attached || r < 0)", "(true || r < 0)"),
+    Bug("name to be verified may be missing", "src/core/tls_options.c",
+        "    return settings->name != NULL ? 0 : -EINVAL;", "    return 0;"),
     # ---- runs ----
     Bug("context leaks when the loop cannot be made", "src/run/runner.c",
         "        asyncio_context_unref(made.context_);\n", ""),
@@ -235,6 +294,16 @@ def plant(source, build, bug):
         path.write_text(text)
 
 
+def list_all(bugs):
+    """What is there; 1 if a piece is not found exactly once."""
+    out_of_date = 0
+    for bug in bugs:
+        times = (ROOT / bug.file).read_text().count(bug.old)
+        out_of_date += times != 1
+        print(f"{bug.name:50} {bug.file}{'' if times == 1 else ': OUT OF DATE'}")
+    return 1 if out_of_date else 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("words", nargs="*")
@@ -243,10 +312,7 @@ def main():
     arguments = parser.parse_args()
     bugs = [b for b in BUGS if not arguments.words or any(w in b.name for w in arguments.words)]
     if arguments.list:
-        for bug in bugs:
-            times = (ROOT / bug.file).read_text().count(bug.old)
-            print(f"{bug.name:50} {bug.file}{'' if times == 1 else ': OUT OF DATE'}")
-        return 0
+        return list_all(bugs)
 
     place = arguments.build or tempfile.mkdtemp(prefix="asyncio-planted-")
     source, build = pathlib.Path(place) / "source", pathlib.Path(place) / "build"
