@@ -1,8 +1,9 @@
 /* accept.c - accepting the connections of a server.
  *
- * Each socket has one operation with the loop.  When it is done, as many more connections are taken
- * as are there, up to the backlog, and the operation is submitted again.  It is not while there are
- * as many clients as there may be: the one that leaves starts it again.
+ * Each socket has one operation with the loop, which waits until accepting is worth trying.  Then
+ * as many connections are taken as are there, up to the backlog, and it is submitted again.  It is
+ * not while there are as many clients as there may be: the one that leaves starts it again.  What
+ * one socket takes counts for all, so nothing is accepted that was not asked for just then.
  *
  * Out of descriptors, what cannot be accepted cannot be refused either: it stays in the kernel's
  * queue, and the socket stays readable.  So one descriptor is held in reserve, given up to accept
@@ -109,13 +110,9 @@ static void take(struct listener *listener, int result)
                     &(asyncio_exception_context){ .message = NULL });
 }
 
-static void accepted(asyncio_op *op, int result);
-
-static void prepare(struct listener *listener)
+static void prepare(struct listener *listener, enum op_kind kind)
 {
-    op_prepare(&listener->op, listener->server->loop, OP_ACCEPT, listener->fd, NULL, 0,
-               &listener->from);
-    listener->op.done = accepted;
+    op_prepare(&listener->op, listener->server->loop, kind, listener->fd, NULL, 0, &listener->from);
 }
 
 /* Taking one may run its handler, which may do anything to the server. */
@@ -124,24 +121,27 @@ static void accept_at_once(struct listener *listener)
     int result;
 
     for (int n = 0; n < listener->server->backlog && may_accept(listener); n++) {
-        prepare(listener);
+        prepare(listener, OP_ACCEPT);
         if (!op_attempt(&listener->op, &result))
             return;
         take(listener, result);
     }
 }
 
+static void worth_trying(asyncio_op *op, int result);
+
 static void submit(struct listener *listener)
 {
     if (!may_accept(listener))
         return;
-    prepare(listener);
+    prepare(listener, OP_READABLE);
+    listener->op.done = worth_trying;
     listener->accepting = true;
     server_hold(listener->server);
     op_submit(&listener->op);
 }
 
-static void accepted(asyncio_op *op, int result)
+static void worth_trying(asyncio_op *op, int result)
 {
     struct listener *listener = CONTAINER_OF(op, struct listener, op);
     struct asyncio_server *server = listener->server;
@@ -149,11 +149,10 @@ static void accepted(asyncio_op *op, int result)
 
     listener->accepting = false;
     if (server->state == SERVER_SERVING && !given_back) {
-        take(listener, result);
+        if (result < 0)
+            fail(listener, result);
         accept_at_once(listener);
         submit(listener);
-    } else if (result >= 0) {
-        sys_close(op->accepted);
     }
     server_release(server);
 }

@@ -307,6 +307,53 @@ ECHO_TEST(max_clients, .options = { .max_clients = 1 })
     return r;
 }
 
+/* One at the first of its sockets, and one at the second. */
+static int open_at_both(asyncio_stream *streams[2], asyncio_server *server)
+{
+    asyncio_socket sockets[2] = { -1, -1 };
+    asyncio_address address;
+
+    CHECK_INT(asyncio_server_sockets(server, sockets, 2), 2);
+    for (int i = 0; i < 2; i++) {
+        TRY(sys_getsockname(sockets[i], &address));
+        TRY(asyncio_open_connection(&streams[i], i == 0 ? "127.0.0.1" : "127.0.0.2",
+                                    asyncio_address_port(&address), NULL));
+    }
+    return 0;
+}
+
+static int talks(void *arg)
+{
+    return talk(arg, "hello");
+}
+
+/* The other one waits. */
+static int serves_one_of(asyncio_stream *streams[2])
+{
+    int first = asyncio_wait_for(talks, streams[0], 1);
+    int second = asyncio_wait_for(talks, streams[1], 1);
+
+    if (!test_is_torture())
+        CHECK_INT((first == -ETIMEDOUT) + (second == -ETIMEDOUT), 1);
+    return first < 0 && first != -ETIMEDOUT ? first : second == -ETIMEDOUT ? 0 : second;
+}
+
+/* Nor do they get in at another of its sockets. */
+ECHO_TEST(max_clients_at_all_sockets,
+          .options = { .host = "127.0.0.1,127.0.0.2", .max_clients = 1 })
+{
+    asyncio_stream *streams[2] = { NULL, NULL };
+
+    TRY(asyncio_sleep(0.01)); /* it waits at both */
+    int r = open_at_both(streams, server);
+
+    if (r == 0)
+        r = serves_one_of(streams);
+    asyncio_stream_free(streams[0]);
+    asyncio_stream_free(streams[1]);
+    return r;
+}
+
 /* ---- asyncio_serve ---- */
 
 struct service {
