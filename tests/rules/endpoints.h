@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "beside.h"
 #include "ground/sys.h"
 #include "harness.h"
 
@@ -197,41 +198,6 @@ static inline int receives(void *arg)
     receive->result =
         asyncio_endpoint_recvfrom(receive->endpoint, receive->data, sizeof receive->data - 1, NULL);
     return receive->result < 0 ? receive->result : 0;
-}
-
-static inline int finish(asyncio_task *task)
-{
-    int r = asyncio_task_await(task);
-
-    asyncio_task_unref(task);
-    return r;
-}
-
-static inline int cancel(asyncio_task *task)
-{
-    asyncio_task_cancel(task);
-    return finish(task);
-}
-
-/* `r` if that is an error, because of which the task is cancelled; else the task's result. */
-static inline int finish_after(asyncio_task *task, int r)
-{
-    int result = r < 0 ? cancel(task) : finish(task);
-
-    return r < 0 ? r : result;
-}
-
-/* Starts a task and lets it get as far as it gets. */
-static inline int start(asyncio_task **task, asyncio_coro *fn, void *arg)
-{
-    int r = asyncio_create_task(task, fn, arg, NULL);
-
-    if (r < 0)
-        return r;
-    r = asyncio_sleep(0);
-    if (r < 0)
-        asyncio_ignore(cancel(*task));
-    return r;
 }
 
 #endif

@@ -220,17 +220,4 @@ static inline int does_serve_forever(void *arg)
     return asyncio_server_serve_forever(arg);
 }
 
-/* Starts the task, and lets it get as far as it gets. */
-static inline int start_task(asyncio_task **task, asyncio_coro *fn, void *arg)
-{
-    int r = asyncio_create_task(task, fn, arg, NULL);
-
-    if (r < 0)
-        return r;
-    r = asyncio_sleep(0);
-    if (r < 0)
-        asyncio_ignore(cancel(*task));
-    return r;
-}
-
 #endif

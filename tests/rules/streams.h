@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "beside.h"
 #include "ground/sys.h"
 #include "harness.h"
 #include "io/stream.h"
@@ -518,45 +519,6 @@ static inline int counts_turns(void *arg)
     while (++*turns < 1000)
         TRY(asyncio_sleep(0));
     return 0;
-}
-
-/* Starts the task, and lets it get as far as it gets. */
-static inline int start(asyncio_task **task, asyncio_coro *fn, struct job *job)
-{
-    int r = asyncio_create_task(task, fn, job, NULL);
-
-    if (r < 0)
-        return r;
-    r = asyncio_sleep(0);
-    if (r < 0) {
-        asyncio_task_cancel(*task);
-        asyncio_ignore(asyncio_task_await(*task));
-        asyncio_task_unref(*task);
-    }
-    return r;
-}
-
-/* Its result; the task is over after it. */
-static inline int finish(asyncio_task *task)
-{
-    int r = asyncio_task_await(task);
-
-    asyncio_task_unref(task);
-    return r;
-}
-
-static inline int cancel(asyncio_task *task)
-{
-    asyncio_task_cancel(task);
-    return finish(task);
-}
-
-/* `r` if that is an error, because of which the task is cancelled; else the task's result. */
-static inline int finish_after(asyncio_task *task, int r)
-{
-    int result = r < 0 ? cancel(task) : finish(task);
-
-    return r < 0 ? r : result;
 }
 
 #endif

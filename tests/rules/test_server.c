@@ -51,7 +51,7 @@ ECHO_TEST(wait_closed_waits_for_clients, .arg = NULL)
 
     TRY(open_talking(&stream, server));
     asyncio_server_close(server);
-    int r = start_task(&task, does_server_wait_closed, server);
+    int r = start(&task, does_server_wait_closed, server);
     if (r == 0)
         CHECK(!asyncio_task_done(task));
     asyncio_stream_free(stream);
@@ -63,7 +63,7 @@ ECHO_TEST(wait_closed_waits_for_close, .arg = NULL)
 {
     asyncio_task *task;
 
-    TRY(start_task(&task, does_server_wait_closed, server));
+    TRY(start(&task, does_server_wait_closed, server));
     int r = visit(server);
     if (r == 0)
         r = asyncio_sleep(1);
@@ -199,7 +199,7 @@ ECHO_TEST(serve_forever_until_closed, .options = { .bind_only = true })
 {
     asyncio_task *task;
 
-    TRY(start_task(&task, does_serve_forever, server));
+    TRY(start(&task, does_serve_forever, server));
     if (!asyncio_task_done(task)) {
         CHECK(asyncio_server_is_serving(server));
         CHECK_INT(asyncio_server_serve_forever(server), ASYNCIO_ESTATE);

@@ -124,7 +124,7 @@ SERVER_TEST(shutdown_cancelled, obeys)
     asyncio_task *task;
 
     TRY(open_told(&stream, server, "end  50\n"));
-    int r = start_task(&task, shuts_down, &job);
+    int r = start(&task, shuts_down, &job);
     if (r == 0) {
         CHECK_INT(cancel(task), -ECANCELED);
         check_counts(&job.counts, 0, 0, 1);

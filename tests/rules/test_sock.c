@@ -43,18 +43,6 @@ static int receives(void *arg)
     return receive->result < 0 ? receive->result : 0;
 }
 
-static int start_receiving(asyncio_task **task, struct receive *receive)
-{
-    int r = asyncio_create_task(task, receives, receive, NULL);
-
-    if (r < 0)
-        return r;
-    r = asyncio_sleep(0);
-    if (r < 0)
-        asyncio_ignore(cancel(*task));
-    return r;
-}
-
 /* SOK-01: what can be done at once is, without suspending. */
 SOCKET_TEST(does_not_wait_needlessly, RUN)
 {
@@ -81,7 +69,7 @@ SOCKET_TEST(waits_for_data, RUN)
     struct receive receive = { .fd = b };
     asyncio_task *task;
 
-    TRY(start_receiving(&task, &receive));
+    TRY(start(&task, receives, &receive));
     CHECK(!asyncio_task_done(task));
     int r = asyncio_sock_sendall(a, "x", 1);
     TRY(finish_after(task, r));
@@ -170,7 +158,7 @@ SOCKET_TEST(cancelled_recv_takes_nothing, RUN)
     asyncio_task *task;
     char data[8] = "";
 
-    TRY(start_receiving(&task, &receive));
+    TRY(start(&task, receives, &receive));
     CHECK_INT(cancel(task), -ECANCELED);
     TRY(asyncio_sock_sendall(a, "abc", 3));
     TRY(asyncio_sock_recv(b, data, sizeof data));

@@ -380,16 +380,6 @@ TLS_TEST(TLS_14_start_tls_refused, NULL)
     CHECK_TRACE("made lost");
 }
 
-static bool peer_hears_end(struct tls_ends *tls)
-{
-    char data[4096];
-    int n;
-
-    while ((n = peer_decrypts(tls, data, sizeof data)) > 0)
-        continue;
-    return n == 0;
-}
-
 /* TLS-14: failed, it closes the connection, of which the protocol hears; in order, as far as there
  * was one: the peer gets the alert, and the end of the TLS outside. */
 TLS_TEST(TLS_14_start_tls_fails, NULL)

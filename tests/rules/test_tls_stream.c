@@ -451,7 +451,7 @@ SERVER_TEST(TLS_14_start_tls_cancelled, .handler = waits_for_end)
     asyncio_task *task;
 
     TRY(open_client(&stream, server));
-    int r = start_task(&task, waits_for_tls, stream);
+    int r = start(&task, waits_for_tls, stream);
     if (r == 0) {
         r = asyncio_sleep(1);
         CHECK_INT(cancel(task), -ECANCELED);

@@ -187,16 +187,6 @@ TLS_TEST(TLS_06_no_half_close, NULL)
     CHECK_INT(log_count("stay half open"), 1);
 }
 
-static bool peer_hears_end(struct tls_ends *tls)
-{
-    char data[4096];
-    int n;
-
-    while ((n = peer_decrypts(tls, data, sizeof data)) > 0)
-        continue;
-    return n == 0;
-}
-
 /* TLS-07: what was written goes out, then the end, then the peer's is waited for. */
 TLS_TEST(TLS_07_close, NULL)
 {

@@ -162,6 +162,17 @@ static inline int peer_decrypts(struct tls_ends *tls, void *data, size_t size)
                                             : -EPIPE;
 }
 
+/* Reads what there still is; whether the end came behind it, announced. */
+static inline bool peer_hears_end(struct tls_ends *tls)
+{
+    char data[4096];
+    int n;
+
+    while ((n = peer_decrypts(tls, data, sizeof data)) > 0)
+        continue;
+    return n == 0;
+}
+
 /* Tells its end. */
 static inline void peer_shuts(struct tls_ends *tls)
 {
