@@ -8,6 +8,7 @@ static const struct fake_name fakes[] = {
     { "unroutable.test", "224.0.0.1 127.0.0.5", 0, 0 },
     { "both.test", "::1 127.0.0.1", 0, 0 },
     { "dead.test", "::1 127.0.0.5", 0, 0 },
+    { "three.test", "::1 127.0.0.5 127.0.0.1", 0, 0 },
     { "turns.test", "127.0.0.2 127.0.0.3 127.0.0.4 ::1 ::ffff:127.0.0.5", 0, 0 },
     { "here.test", "::1 127.0.0.2", 0, 0 },
     { "taken.test", "127.0.0.1 127.0.0.2", 0, 0 },
@@ -146,6 +147,16 @@ SITE_TEST(refused_and_eager, fakes, 0)
 {
     TRY(connect_and_tell("third.test", sites->port, &eager));
     CHECK_TRACE("127.0.0.1@0.00");
+    return 0;
+}
+
+/* CON-02: also while one that began earlier is still being tried. */
+SITE_TEST(dead_refused_and_eager, fakes, 0)
+{
+    struct patient patient = { "three.test", sites->port, &eager };
+
+    TRY(asyncio_wait_for(connects, &patient, 10));
+    CHECK_TRACE("127.0.0.1@0.25");
     return 0;
 }
 
