@@ -7,8 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/address.h"
 #include "core/job.h"
+#include "ground/address.h"
 #include "ground/fault.h"
 #include "ground/memory.h"
 #include "harness.h"

@@ -6,13 +6,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "core/address.h"
 #include "core/connector_parts.h"
+#include "ground/address.h"
 #include "ground/memory.h"
 #include "ground/sys.h"
 #include "loop/op.h"
-
-enum { PORT_MAX = 65535 };
 
 void connector_release(struct connector *connector)
 {

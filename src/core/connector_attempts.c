@@ -11,7 +11,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#include "core/address.h"
+#include "ground/address.h"
 #include "ground/memory.h"
 #include "ground/sys.h"
 #include "loop/op.h"

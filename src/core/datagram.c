@@ -5,7 +5,7 @@
 #include <poll.h>
 #include <stdio.h>
 
-#include "core/address.h"
+#include "ground/address.h"
 #include "ground/sys.h"
 
 void datagram_close(struct datagram_socket *socket, struct asyncio_loop *loop)

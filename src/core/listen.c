@@ -9,8 +9,8 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 
-#include "core/address.h"
 #include "core/server.h"
+#include "ground/address.h"
 #include "ground/sys.h"
 #include "loop/op.h"
 

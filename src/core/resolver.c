@@ -10,11 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/address.h"
+#include "ground/address.h"
 #include "ground/memory.h"
 #include "ground/sys.h"
 
-enum { PORT_MAX = 65535, HOST_MAX = 1025, SERVICE_MAX = 32 }; /* NI_MAXHOST, NI_MAXSERV */
+enum { HOST_MAX = 1025, SERVICE_MAX = 32 }; /* NI_MAXHOST, NI_MAXSERV */
 
 struct inquiry {
     atomic_int references;

@@ -12,10 +12,11 @@
 
 #include "core/resolver.h"
 #include "core/server.h"
+#include "ground/address.h"
 #include "ground/memory.h"
 #include "ground/sys.h"
 
-enum { HOST_SIZE = 256, PORT_MAX = 65535 };
+enum { HOST_SIZE = 256 };
 
 struct host {
     struct lookup lookup;

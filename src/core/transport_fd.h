@@ -7,8 +7,8 @@
 #ifndef ASYNCIO_CORE_TRANSPORT_FD_H
 #define ASYNCIO_CORE_TRANSPORT_FD_H
 
-#include "core/address.h"
 #include "core/transport.h"
+#include "ground/address.h"
 #include "loop/op.h"
 
 struct fd_transport {

@@ -10,11 +10,10 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "asyncio.h"
+#include "ground/address.h"
 #include "ground/sys.h"
 
 enum {
-    PORT_MAX = 65535,
     PATH_OFFSET = offsetof(struct sockaddr_un, sun_path),
     PATH_SIZE = sizeof(struct sockaddr_un) - PATH_OFFSET,
 };

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "core/address.h"
+#include "ground/address.h"
 #include "task/task.h"
 
 /* For errors that somebody may want to know the address of: "connect to [::1]:80: refused". */

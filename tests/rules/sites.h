@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "core/address.h"
+#include "ground/address.h"
 #include "ground/sys.h"
 #include "harness.h"
 #include "names.h"

@@ -1,11 +1,13 @@
-/* address.h - what the files here have to know of an address. */
-#ifndef ASYNCIO_CORE_ADDRESS_H
-#define ASYNCIO_CORE_ADDRESS_H
+/* address.h - what the library has to know of an address beside what its users do. */
+#ifndef ASYNCIO_GROUND_ADDRESS_H
+#define ASYNCIO_GROUND_ADDRESS_H
 
 #include <string.h>
 #include <sys/socket.h>
 
 #include "asyncio.h"
+
+enum { PORT_MAX = 65535 };
 
 static inline int address_family(const asyncio_address *address)
 {
