@@ -150,13 +150,8 @@ static void refresh(struct poll_set *set)
 static void try_all(struct asyncio_loop *loop, struct poll_set *set, int error)
 {
     sys_event_clear(loop->wake_fd);
-    for (size_t place = 1, count = set->count; place < count; place++) {
-        int fd = set->fds[place].fd;
-
-        readiness_event(loop, fd,
-                        readiness_wanted(&set->readiness.fds[fd]) & (READY_READ | READY_WRITE));
-        readiness_no_hangup(loop, fd, error);
-    }
+    for (size_t place = 1, count = set->count; place < count; place++)
+        readiness_suppose(loop, set->fds[place].fd, error);
     if (!loop->virtual_time)
         sys_pause_ns(PAUSE_NS);
 }

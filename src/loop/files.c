@@ -1,7 +1,8 @@
 /* files.c - see files.h.
  *
  * What can be polled, a pipe or a terminal, is no business of threads: reading it is turned into
- * the operation of that, and so is writing.
+ * the operation of that, and so is writing.  It may block, as standard output does, and then there
+ * is room for PIPE_BUF bytes when it is writable: no more are written at once.
  *
  * An operation lies in `queue` until a thread takes it, in no list while it is performed, then in
  * `finished`, for the loop to fetch: all under the lock, and so is the flag that it has begun.  One
@@ -11,6 +12,8 @@
  * They count as idle (sys_threads_idle) but while they perform, as those of a thread pool do.
  */
 #include "loop/files.h"
+
+#include <limits.h>
 
 #include "ground/memory.h"
 #include "ground/sys.h"
@@ -127,13 +130,17 @@ bool files_attempt(asyncio_op *op, int *result)
 
 int files_can_wait(asyncio_op *op)
 {
-    bool reads = op->private_.kind_ == OP_FILE_READ;
+    struct asyncio_op_ *private = &op->private_;
+    bool reads = private->kind_ == OP_FILE_READ;
 
-    if (!reads && op->private_.kind_ != OP_FILE_WRITE)
+    if (!reads && private->kind_ != OP_FILE_WRITE)
         return 0;
-    int r = sys_file_can_wait(op->private_.fd_);
-    if (r > 0)
-        op->private_.kind_ = reads ? OP_READ : OP_WRITE;
+    int r = sys_file_can_wait(private->fd_);
+    if (r <= 0)
+        return r;
+    private->kind_ = reads ? OP_READ : OP_WRITE;
+    if (!reads && private->size_ > PIPE_BUF && sys_is_blocking(private->fd_) != 0)
+    private->size_ = PIPE_BUF;
     return r;
 }
 

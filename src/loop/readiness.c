@@ -21,6 +21,7 @@
 
 #include "ground/fault.h"
 #include "ground/memory.h"
+#include "ground/sys.h"
 #include "loop/files.h"
 
 static bool is_reader(const asyncio_op *op)
@@ -285,6 +286,12 @@ static void complete_polls(struct readiness_fd *entry, unsigned ready)
     }
 }
 
+/* Whether the call may wait, should it find nothing: then one call is made for each report. */
+static bool may_block(const struct readiness_fd *entry, const asyncio_op *op)
+{
+    return !entry->owned && (op->private_.kind_ == OP_READ || op->private_.kind_ == OP_WRITE);
+}
+
 /* Completes in order what no longer has to wait. */
 static void complete_queue(struct readiness_fd *entry, struct asyncio_link_ *queue)
 {
@@ -304,6 +311,8 @@ static void complete_queue(struct readiness_fd *entry, struct asyncio_link_ *que
             return;
         list_remove(queue, link);
         op_complete(op, r);
+        if (may_block(entry, op))
+            return;
     }
 }
 
@@ -339,16 +348,31 @@ void readiness_event(struct asyncio_loop *loop, int fd, unsigned ready)
         readiness_fail(loop, fd, r); /* they would wait for ever */
 }
 
-void readiness_no_hangup(struct asyncio_loop *loop, int fd, int error)
+/* Trying would tell it nothing, take a connection for made, or stop the loop. */
+static bool cannot_try(const struct readiness_fd *entry, const asyncio_op *op)
 {
-    struct readiness_fd *entry = &readiness_of(loop)->fds[fd];
+    return op->private_.kind_ == OP_HANGUP || op->private_.kind_ == OP_CONNECT ||
+           (may_block(entry, op) && sys_is_blocking(op->private_.fd_) != 0);
+}
+
+static void fail_untried(struct readiness_fd *entry, struct asyncio_link_ *queue, int error)
+{
     struct asyncio_link_ *next;
 
-    for (struct asyncio_link_ *link = entry->readers.next_; link != NULL; link = next) {
+    for (struct asyncio_link_ *link = queue->next_; link != NULL; link = next) {
         next = link->next_;
-        if (op_of(link)->private_.kind_ != OP_HANGUP)
+        if (!cannot_try(entry, op_of(link)))
             continue;
-        list_remove(&entry->readers, link);
+        list_remove(queue, link);
         op_complete(op_of(link), error);
     }
+}
+
+void readiness_suppose(struct asyncio_loop *loop, int fd, int error)
+{
+    struct readiness_fd *entry = &readiness_of(loop)->fds[fd];
+
+    fail_untried(entry, &entry->readers, error);
+    fail_untried(entry, &entry->writers, error);
+    readiness_event(loop, fd, readiness_wanted(entry) & (READY_READ | READY_WRITE));
 }

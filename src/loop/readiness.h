@@ -53,8 +53,8 @@ void readiness_event(struct asyncio_loop *loop, int fd, unsigned ready);
 /* Nothing can be waited for any more: ends all who do. */
 void readiness_fail(struct asyncio_loop *loop, int fd, int error);
 
-/* It cannot be told whether the descriptor has hung up: ends who waits for that. */
-void readiness_no_hangup(struct asyncio_loop *loop, int fd, int error);
+/* It cannot be told what is ready: who can try does, the others end with the error. */
+void readiness_suppose(struct asyncio_loop *loop, int fd, int error);
 
 /* What the operations that wait on it want. */
 unsigned readiness_wanted(const struct readiness_fd *entry);
