@@ -124,9 +124,15 @@ static bool somebody_waits(const struct asyncio_link_ *queue)
     return link != NULL;
 }
 
+/* One that was tried before it was submitted: only an event can tell that it is over. */
+static bool is_under_way(const asyncio_op *op)
+{
+    return op->private_.kind_ == OP_CONNECT && op->private_.size_ > 0;
+}
+
 static bool worth_trying(struct readiness_fd *entry, const asyncio_op *op)
 {
-    return !somebody_waits(queue_of(entry, op)) &&
+    return !is_under_way(op) && !somebody_waits(queue_of(entry, op)) &&
            (!entry->owned || (entry->ready & (wants(op) | READY_HANGUP)) != 0);
 }
 

@@ -1,6 +1,7 @@
 /* test_sock.c - the rules of operations on one's own sockets. */
 #include <fcntl.h>
 
+#include "ground/fault.h"
 #include "streams.h"
 
 /* Two connected sockets, non-blocking. */
@@ -363,3 +364,90 @@ TEST(socket_calls_need_a_task)
     CHECK_INT(asyncio_sock_recv(0, data, sizeof data), ASYNCIO_ENOTASK);
     CHECK_INT(asyncio_sock_sendall(0, data, 0), ASYNCIO_ENOTASK);
 }
+
+/* ---- a connection that is not made, since the listener has no room ---- */
+
+struct connecting {
+    int fds[4];
+    asyncio_address address;
+    int (*check)(struct connecting *connecting);
+};
+
+static int check_connecting(struct connecting *connecting)
+{
+    int r = listen_locally(connecting->fds[0], &connecting->address);
+
+    if (r == 0)
+        r = sys_listen(connecting->fds[0], 0);
+    for (int i = 1; i < 3 && (r == 0 || r == -EINPROGRESS); i++)
+        r = sys_connect(connecting->fds[i], &connecting->address);
+    return r == 0 || r == -EINPROGRESS ? connecting->check(connecting) : r;
+}
+
+static int connects_in_vain(void *arg)
+{
+    struct connecting connecting = { .fds = { -1, -1, -1, -1 } };
+    int r = 0;
+
+    memcpy(&connecting.check, arg, sizeof connecting.check);
+    for (int i = 0; i < 4 && r >= 0; i++)
+        r = connecting.fds[i] = sys_socket(AF_INET, SOCK_STREAM, 0);
+    if (r >= 0)
+        r = check_connecting(&connecting);
+    for (int i = 0; i < 4; i++)
+        sys_close(connecting.fds[i]);
+    return r;
+}
+
+#define CONNECTING_TEST(name)                                                                      \
+    static int name(struct connecting *connecting);                                                \
+    TEST(socket_##name)                                                                            \
+    {                                                                                              \
+        int (*check)(struct connecting * connecting) = name;                                       \
+        RUN(connects_in_vain, &check);                                                             \
+    }                                                                                              \
+    static int name(struct connecting *connecting)
+
+/* Connecting ends when the connection is made, and not before. */
+CONNECTING_TEST(is_connected_when_the_connection_is_made)
+{
+    asyncio_timeout timeout;
+
+    asyncio_timeout_enter(&timeout, 1);
+    int r = asyncio_sock_connect(connecting->fds[3], &connecting->address);
+    r = asyncio_timeout_exit(&timeout, r);
+    if (r == -ETIMEDOUT)
+        return 0;
+    TRY(r);
+    return FAIL("it was said to be connected") ? 0 : -EINVAL;
+}
+
+#ifdef ASYNCIO_FAULT_INJECTION
+
+static int connects_last(void *arg)
+{
+    struct connecting *connecting = arg;
+
+    return asyncio_sock_connect(connecting->fds[3], &connecting->address);
+}
+
+/* That poll(2), if it is what is used, cannot tell what is ready does not make it either. */
+CONNECTING_TEST(is_not_connected_by_a_wait_that_fails)
+{
+    asyncio_task *task;
+
+    if (test_is_torture())
+        SKIP("has its own plan");
+    TRY(asyncio_create_task(&task, connects_last, connecting, NULL));
+    int r = asyncio_sleep(1);
+    fault_set_plan(&(struct fault_plan){ .fail_call = 1 });
+    if (r == 0)
+        r = asyncio_sleep(1);
+    fault_set_plan(&(struct fault_plan){ 0 });
+    int result = cancel(task);
+    if (result != -ENOMEM)
+        CHECK_INT(result, -ECANCELED);
+    return r;
+}
+
+#endif
