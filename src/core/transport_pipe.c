@@ -69,8 +69,8 @@ static int make(struct fd_transport **made, const struct transport_type *type,
     }
     (*made)->shared = shared > 0;
     (*made)->terminal = kind == SYS_FILE_CHARACTER;
+    (*made)->receive = OP_READ; /* of sockets, too: that of packets is not empty after one */
     if (kind != SYS_FILE_SOCKET) {
-        (*made)->receive = OP_READ;
         (*made)->send = OP_WRITE;
         (*made)->sendv = OP_WRITEV;
     }

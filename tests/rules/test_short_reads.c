@@ -179,6 +179,41 @@ static int packets_to_pipe(void *arg)
     return check_on(fds, stream_of_packets, send_packets);
 }
 
+/* A stream over a transport of a pipe. */
+static int transport_of_packets(asyncio_stream **stream, int fd, size_t limit)
+{
+    asyncio_future done = { 0 };
+    int r = asyncio_stream_new(stream, NULL, limit);
+
+    if (r < 0) {
+        sys_close(fd);
+        return r;
+    }
+    asyncio_loop_connect_read_pipe(asyncio_get_running_loop(), &done,
+                                   asyncio_stream_protocol(*stream), fd);
+    r = asyncio_future_await(&done);
+    if (r == -EINVAL)
+        sys_close(fd);
+    if (r < 0)
+        asyncio_stream_free(*stream);
+    return r;
+}
+
+static int packets_to_transport(void *arg)
+{
+    int fds[2];
+
+    (void)arg;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
+        return -errno;
+    return check_on(fds, transport_of_packets, send_packets);
+}
+
+TEST(short_read_of_a_packet_in_a_transport)
+{
+    RUN(packets_to_transport, NULL);
+}
+
 TEST(short_read_of_a_packet_in_a_pipe)
 {
     RUN(packets_to_pipe, NULL);
