@@ -5,7 +5,7 @@
  * meanwhile is dropped.  A peer that has ended its connection below without a word has ended, too.
  *
  * Out of order: the connection below is aborted; when the engine has failed it is closed instead,
- * if the alert that tells the peer has gone.
+ * if the alert that tells the peer has gone.  When somebody else has ended it, it is over at once.
  */
 #include <math.h>
 
@@ -102,6 +102,26 @@ static int handshake_error(int error)
     return error == ASYNCIO_ECLOSED ? -ECANCELED : -ECONNRESET; /* the loop's end; the peer */
 }
 
+/* The peer has ended the one below, as it seems; what came before that is still to be delivered. */
+static bool was_ended(const struct tls_transport *tls)
+{
+    return tls->engine->input_ended || tls_transport_truncated(tls->below);
+}
+
+static void open_lost(struct tls_transport *tls, int error)
+{
+    if (tls->base.state == TRANSPORT_CLOSING || error < 0) {
+        transport_lost(&tls->base, error < 0 ? error : -ECONNRESET);
+    } else if (was_ended(tls)) {
+        tls->engine->input_ended = true;
+        tls->below_full = false; /* there is nobody any more for whom to wait */
+        tls_advance_soon(tls);
+    } else {
+        tls->truncated = true;
+        transport_lost(&tls->base, 0);
+    }
+}
+
 void tls_below_lost(struct tls_transport *tls, int error)
 {
     switch (tls->phase) {
@@ -109,14 +129,7 @@ void tls_below_lost(struct tls_transport *tls, int error)
         tls_handshake_failed(tls, handshake_error(error), "the connection was lost%s%s",
                              error < 0 ? ": " : "", error < 0 ? asyncio_strerror(error) : "");
         break;
-    case TLS_OPEN:
-        if (error == 0 && tls->base.state != TRANSPORT_CLOSING) {
-            tls->engine->input_ended = true; /* what came before it is still to be delivered */
-            tls_advance_soon(tls);
-        } else {
-            transport_lost(&tls->base, error < 0 ? error : -ECONNRESET);
-        }
-        break;
+    case TLS_OPEN: open_lost(tls, error); break;
     default: transport_lost(&tls->base, 0); /* all is said */
     }
 }

@@ -277,6 +277,26 @@ TLS_TEST(TLS_15_abort_while_closing, NULL)
     CHECK_TRACE("made lost");
 }
 
+/* TLS-15: whoever aborts the transport below ends this one, too, whatever waits in it. */
+TLS_TEST(TLS_15_abort_below_while_paused, NULL)
+{
+    asyncio_transport_pause_reading(tls->made.transport);
+    asyncio_transport_abort(tls->made.below);
+    turns(tls->ends.loop);
+    CHECK_TRACE("made lost");
+    CHECK_INT(tls->ends.recorder.error, 0);
+    CHECK(tls_transport_truncated(tls->made.transport));
+}
+
+TLS_TEST(TLS_15_abort_below_while_full, NULL)
+{
+    fill_up(tls, 100 * 1024);
+    asyncio_transport_abort(tls->made.below);
+    turns(tls->ends.loop);
+    CHECK_INT(tls->ends.recorder.lost, 1);
+    CHECK_INT(tls->ends.recorder.error, 0);
+}
+
 /* TLS-16: dropped, and after the fifth time there is a warning. */
 TLS_TEST(TLS_16_writes_after_close, NULL)
 {
