@@ -3,7 +3,7 @@
  * The transport is made before the factory is asked, with TLS also the handshake, so that nothing
  * can fail once there is a protocol: it hears of connection_made and connection_lost, whatever
  * comes.  The client ends, in one go, when connection_lost has returned, or the handshake has
- * failed, of which only the debug mode tells.
+ * failed, of which only the debug mode tells.  After start_tls its transport is the one with TLS.
  */
 #include "core/server.h"
 #include "core/transport.h"
@@ -48,6 +48,7 @@ static bool ask_factory(struct asyncio_server *server, struct asyncio_transport 
 static void join(struct protocol_client *client, struct asyncio_server *server)
 {
     client->transport->owner = client;
+    client->transport->place = &client->transport;
     server_client_join(&client->base, server);
 }
 

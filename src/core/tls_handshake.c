@@ -175,6 +175,18 @@ static int begin_upgrade(void *arg)
     return 0;
 }
 
+/* Whoever owns the one below owns this one, from now on. */
+static void change_owner(struct asyncio_transport *transport, struct asyncio_transport *below)
+{
+    transport->gone = below->gone;
+    transport->owner = below->owner;
+    transport->place = below->place;
+    below->gone = NULL;
+    below->place = NULL;
+    if (transport->place != NULL)
+        *transport->place = transport;
+}
+
 void tls_transport_upgrade(struct asyncio_transport *transport, asyncio_future *done,
                            struct asyncio_transport *below, struct asyncio_transport **upgraded)
 {
@@ -182,6 +194,7 @@ void tls_transport_upgrade(struct asyncio_transport *transport, asyncio_future *
 
     attach(tls, done, below);
     tls->upgraded = upgraded;
+    change_owner(transport, below);
     tls->below_full = tls->base.write_paused = below->write_paused;
     asyncio_transport_pause_reading(below);
     asyncio_transport_set_protocol(below, &tls->protocol);

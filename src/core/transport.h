@@ -112,6 +112,8 @@ struct asyncio_transport {
     struct loop_guest guest; /* the loop closes: connection_lost, at once */
     void (*gone)(struct asyncio_transport *transport); /* connection_lost has returned; or NULL */
     void *owner;                                       /* for `gone`: a server's client, a stream */
+    struct asyncio_transport **place; /* where the owner has it; NULL: it need not know of another
+                                         in its place */
 };
 
 /* ---- for the types ---- */
