@@ -182,6 +182,9 @@ static inline size_t transport_high_water(const struct transport_type *type)
     return type->high_water > 0 ? type->high_water : TRANSPORT_HIGH_WATER;
 }
 
+/* What is written to one that is closed or lost: counts, and warns of, what is dropped.  0. */
+int transport_drop(struct asyncio_transport *transport);
+
 /* Water marks as a user gives them, SIZE_MAX for one not given.  -EINVAL: low is above high. */
 int transport_marks(size_t *high, size_t *low, size_t usual);
 

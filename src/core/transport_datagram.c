@@ -12,11 +12,10 @@
 
 #include "core/datagram.h"
 #include "core/transport_fd.h"
-#include "ground/log.h"
 #include "ground/memory.h"
 #include "ground/sys.h"
 
-enum { HEADER_SIZE = 8, DROPPED_WARN = 5 };
+enum { HEADER_SIZE = 8 };
 
 struct head {
     size_t size;
@@ -316,14 +315,6 @@ static int send_now(struct datagram_transport *transport, const void *data, size
     return transport->socket.local && to != NULL ? op_perform(&op) : -EAGAIN;
 }
 
-static int drop(struct asyncio_transport *transport)
-{
-    if (++transport->dropped >= DROPPED_WARN)
-        log_write(ASYNCIO_LOG_WARNING,
-                  "a datagram was sent with a transport after it was closed or lost");
-    return 0;
-}
-
 static const struct transport_type datagram_type;
 
 int asyncio_transport_sendto(asyncio_transport *base, const void *data, size_t size,
@@ -337,7 +328,7 @@ int asyncio_transport_sendto(asyncio_transport *base, const void *data, size_t s
     if (r < 0)
         return r;
     if (base->state == TRANSPORT_LOST || base->loop == NULL)
-        return drop(base);
+        return transport_drop(base);
     r = base->unsent.size == 0 ? send_now(transport, data, size, to) : -EAGAIN;
     if (r >= 0)
         return 0;

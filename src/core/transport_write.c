@@ -8,8 +8,6 @@
 #include "core/transport.h"
 #include "ground/log.h"
 
-enum { DROPPED_WARN = 5 };
-
 /* ---- the marks ---- */
 
 static void call_pause_writing(struct asyncio_transport *transport, void *arg)
@@ -83,7 +81,7 @@ size_t asyncio_transport_get_write_buffer_size(const asyncio_transport *transpor
 
 /* ---- writing ---- */
 
-static int drop(struct asyncio_transport *transport)
+int transport_drop(struct asyncio_transport *transport)
 {
     if (++transport->dropped >= DROPPED_WARN)
         log_write(ASYNCIO_LOG_WARNING,
@@ -120,7 +118,7 @@ static int send_or_queue(struct asyncio_transport *transport, const asyncio_byte
 int transport_write_block(struct asyncio_transport *transport, const void *data, size_t size)
 {
     return is_dropped(transport)
-               ? drop(transport)
+               ? transport_drop(transport)
                : send_or_queue(transport, &(asyncio_bytes){ data, size }, 1, size);
 }
 
@@ -135,7 +133,8 @@ static int write_parts(struct asyncio_transport *transport, const asyncio_bytes 
         return ASYNCIO_ESTATE;
     if (size == 0)
         return 0;
-    return is_dropped(transport) ? drop(transport) : send_or_queue(transport, parts, count, size);
+    return is_dropped(transport) ? transport_drop(transport)
+                                 : send_or_queue(transport, parts, count, size);
 }
 
 int asyncio_transport_write(asyncio_transport *transport, const void *data, size_t size)

@@ -10,6 +10,9 @@
 #include "asyncio.h"
 #include "ground/byte_queue.h"
 
+/* From so many writes on after the end, each is warned of: the program does not look. */
+enum { DROPPED_WARN = 5 };
+
 struct write_queue {
     struct byte_queue sending, queued;
     size_t size; /* of both */

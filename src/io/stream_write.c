@@ -14,7 +14,7 @@
 #include "io/stream.h"
 #include "sync/waiters.h"
 
-enum { DROPPED_WARN = 5, PRINTF_ROOM = 512 };
+enum { PRINTF_ROOM = 512 };
 
 /* ---- what is unsent ---- */
 
