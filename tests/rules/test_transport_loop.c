@@ -76,7 +76,7 @@ static void cancelled_in_made(asyncio_loop *loop)
     struct recorder recorder = {
         { &recorder_type }, .name = "", .on_made = cancel_opening, .arg = &done
     };
-    int a, b;
+    int a = -1, b = -1;
 
     if (unix_sockets(&a, &b) < 0)
         return;
