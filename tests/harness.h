@@ -136,6 +136,10 @@ long blocks_alive(void);
 long memory_requests(void);
 int descriptors_open(void);
 
+/* What the library counts as threads, once that is `expected`, or half a second later: one that
+ * ThreadSanitizer starts counts until it is set up. */
+int thread_count_soon(int expected);
+
 /* Once, before the library is used. */
 void leftovers_watch(void);
 

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ground/sys.h"
 #include "harness.h"
 
 /* ThreadSanitizer starts a thread of its own with the first pthread_create(), after a fork again.
@@ -116,6 +117,13 @@ void __wrap_sys_pages_release(void *pages, size_t size)
 static int threads_alive(void)
 {
     return for_each_number("/proc/self/task", NULL, NULL);
+}
+
+int thread_count_soon(int expected)
+{
+    for (int ms = 0; ms < GRACE_MS / 2 && sys_thread_count() != expected; ms++)
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    return sys_thread_count();
 }
 
 static void remember_fd(int fd, void *arg)

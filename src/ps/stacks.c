@@ -78,24 +78,37 @@ static bool set_registers(Dwfl_Thread *thread, void *where)
 
 /* ---- frames ---- */
 
+/* By the index of addresses, which gcc makes; or, without one, unit by unit. */
+static const char *find_source(Dwfl_Module *module, Dwarf_Addr pc, int *line)
+{
+    Dwfl_Line *indexed = dwfl_module_getsrc(module, pc);
+    Dwarf_Die *unit = NULL;
+    Dwarf_Addr bias;
+
+    if (indexed != NULL)
+        return dwfl_lineinfo(indexed, NULL, line, NULL, NULL, NULL);
+    while ((unit = dwfl_module_nextcu(module, unit, &bias)) != NULL) {
+        if (dwarf_haspc(unit, pc - bias) != 1)
+            continue;
+        Dwarf_Line *source = dwarf_getsrc_die(unit, pc - bias);
+        return source != NULL && dwarf_lineno(source, line) == 0 ? dwarf_linesrc(source, NULL, NULL)
+                                                                 : NULL;
+    }
+    return NULL;
+}
+
 static void describe(struct ps_frame *frame, Dwfl_Module *module, Dwarf_Addr pc, const char *name)
 {
-    const char *file = NULL, *slash;
-    int line = 0;
-    Dwfl_Line *source = module != NULL ? dwfl_module_getsrc(module, pc) : NULL;
+    const char *file = module != NULL ? find_source(module, pc, &frame->line) : NULL;
+    const char *slash = file != NULL ? strrchr(file, '/') : NULL;
 
-    if (source != NULL)
-        file = dwfl_lineinfo(source, NULL, &line, NULL, NULL, NULL);
-    slash = file != NULL ? strrchr(file, '/') : NULL;
+    if (slash != NULL)
+        file = slash + 1;
     if (name != NULL)
         snprintf(frame->function, sizeof frame->function, "%s", name);
     else
         snprintf(frame->function, sizeof frame->function, "%#llx", (unsigned long long)pc);
-    snprintf(frame->file, sizeof frame->file, "%s",
-             slash != NULL  ? slash + 1
-             : file != NULL ? file
-                            : "");
-    frame->line = line;
+    snprintf(frame->file, sizeof frame->file, "%s", file != NULL ? file : "");
 }
 
 static int add_frame(Dwfl_Frame *state, void *arg)

@@ -34,8 +34,8 @@ static int herald(void *arg)
     return fflush(stdout) == 0 ? 0 : -EIO;
 }
 
-/* The callback runs when this task has suspended. */
-static int stand(void)
+/* The callback runs when this task has suspended.  Not inlined: it is looked for in stacks. */
+__attribute__((noinline)) static int stand(void)
 {
     asyncio_handle handle = { 0 };
     int r = asyncio_loop_call_soon(asyncio_get_running_loop(), &handle, herald, NULL);

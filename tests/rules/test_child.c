@@ -164,10 +164,7 @@ static void be_waited_for(asyncio_loop *loop)
     if (child == NULL)
         return;
     CHECK(loop->holds > 0);
-    /* A thread that only waits does not count, nor one of ThreadSanitizer once it is set up. */
-    for (int ms = 0; ms < 500 && sys_thread_count() != 1; ms++)
-        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-    CHECK_INT(sys_thread_count(), 1);
+    CHECK_INT(thread_count_soon(1), 1); /* one that only waits does not count */
     asyncio_ignore(child_signal(child, SIGTERM));
     asyncio_ignore(asyncio_loop_run_forever(loop));
     CHECK_INT(loop->holds, 0);
