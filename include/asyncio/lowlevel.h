@@ -164,7 +164,8 @@ void asyncio_op_accept(asyncio_op *op, asyncio_loop *loop, asyncio_socket listen
 void asyncio_op_connect(asyncio_op *op, asyncio_loop *loop, asyncio_socket socket,
                         const asyncio_address *address);
 
-/* Of pipes and terminals, which must be non-blocking, and of files; offset -1: where it stands. */
+/* Of files, pipes and terminals; offset -1: where it stands.  To a pipe or terminal that blocks no
+ * more than PIPE_BUF bytes are written at once. */
 void asyncio_op_read(asyncio_op *op, asyncio_loop *loop, asyncio_file file, void *data, size_t size,
                      int64_t offset);
 void asyncio_op_write(asyncio_op *op, asyncio_loop *loop, asyncio_file file, const void *data,

@@ -140,7 +140,7 @@ int files_can_wait(asyncio_op *op)
         return r;
     private->kind_ = reads ? OP_READ : OP_WRITE;
     if (!reads && private->size_ > PIPE_BUF && sys_is_blocking(private->fd_) != 0)
-    private->size_ = PIPE_BUF;
+        op->private_.size_ = PIPE_BUF;
     return r;
 }
 
