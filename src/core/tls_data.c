@@ -5,6 +5,9 @@
  * when there is too much of that the one below is paused.  After a close all is decrypted and
  * dropped, so that the peer's end is found.
  *
+ * Reading brings about answers, as to a request for new keys, that the one below has to take though
+ * it is full.  So as not to gather them for a peer that only asks, nothing is read then.
+ *
  * Down: what is written becomes records, full ones where there is enough, as long as the one below
  * takes them; small parts are gathered first.  The rest waits in plain text until it resumes.
  */
@@ -218,6 +221,14 @@ static bool drop_some(struct tls_transport *tls)
     return n > 0;
 }
 
+static bool has_too_much_unsent(const struct tls_transport *tls)
+{
+    size_t low, high, size = asyncio_transport_get_write_buffer_size(tls->below);
+
+    asyncio_transport_get_write_buffer_limits(tls->below, &low, &high);
+    return tls->below_full && size > high && size - high > TLS_ANSWERS_MAX;
+}
+
 /* True: there may be more to do. */
 static bool step(struct tls_transport *tls)
 {
@@ -228,6 +239,9 @@ static bool step(struct tls_transport *tls)
         return tls->phase == TLS_OPEN;
     case TLS_OPEN:
     case TLS_ENDING:
+        tls->deaf = has_too_much_unsent(tls);
+        if (tls->deaf)
+            return false;
         if (tls->base.state == TRANSPORT_CLOSING)
             return drop_some(tls);
         return tls->base.reading && deliver_some(tls);

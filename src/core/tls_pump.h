@@ -14,7 +14,8 @@ enum {
     TLS_WRITE_HIGH = 512 * 1024,
     TLS_READ_HIGH = 256 * 1024,
     TLS_READ_LOW = 64 * 1024,
-    TLS_BATCH = 64 * 1024, /* how much goes below at once */
+    TLS_BATCH = 64 * 1024,           /* how much goes below at once */
+    TLS_ANSWERS_MAX = 2 * TLS_BATCH, /* unsent below, above its mark: more than data can be */
 };
 
 enum tls_phase { TLS_HANDSHAKE, TLS_OPEN, TLS_ENDING, TLS_DOWN, TLS_FAILED };
@@ -32,6 +33,7 @@ struct tls_transport {
     bool attached;     /* the one below is open, and will call connection_lost */
     bool below_full;   /* it has called pause_writing */
     bool below_paused; /* its reading is */
+    bool deaf;         /* nothing is read until the one below has sent more */
     bool peer_ended;   /* the peer's close_notify came, or whatever took its place */
     bool truncated;    /* it did not come */
     double handshake_timeout, shutdown_timeout;

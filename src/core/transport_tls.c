@@ -221,8 +221,11 @@ static void resume_writing(asyncio_protocol *protocol)
     struct tls_transport *tls = tls_of_protocol(protocol);
 
     tls->below_full = false;
-    if (!is_over(tls))
-        tls_flush_unsent(tls);
+    if (is_over(tls))
+        return;
+    if (tls->deaf)
+        tls_advance_soon(tls);
+    tls_flush_unsent(tls);
 }
 
 const asyncio_protocol_type tls_pump_protocol = {

@@ -173,6 +173,43 @@ TLS_TEST(TLS_11_read_limits_are_set, NULL)
     CHECK_INT(asyncio_transport_get_read_buffer_size(tls->made.below), 0);
 }
 
+/* Asks for new keys of ours, each time an answer of some bytes; false: nobody takes that. */
+static bool peer_asks_for_keys(struct tls_ends *tls)
+{
+    ERR_clear_error();
+    CHECK_INT(SSL_key_update(tls->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    for (int i = 0; i < 20; i++) {
+        if (SSL_do_handshake(tls->ssl) == 1)
+            return true;
+        ERR_clear_error();
+        asyncio_ignore(asyncio_loop_run_once(tls->ends.loop, 0));
+    }
+    return false;
+}
+
+static bool peer_reads_on(struct tls_ends *tls)
+{
+    char data[16];
+
+    asyncio_ignore(peer_decrypts(tls, data, sizeof data));
+    return tls->ends.recorder.size > 0;
+}
+
+/* A peer that asks and asks, and never reads, is not answered for ever. */
+TLS_TEST(TLS_11_answers_are_limited, NULL)
+{
+    int times = test_is_torture() ? 20 : 12000;
+
+    for (int i = 0; i < times && peer_asks_for_keys(tls); i++)
+        continue;
+    turns(tls->ends.loop);
+    CHECK(asyncio_transport_get_write_buffer_size(tls->made.below) < 250 * 1000);
+    WAIT_FOR(tls->ends.loop, peer_reads_on(tls) || SSL_do_handshake(tls->ssl) == 1);
+    peer_says(tls, "enough");
+    WAIT_FOR(tls->ends.loop, peer_reads_on(tls));
+    CHECK_STR(tls->ends.recorder.data, "enough");
+}
+
 /* ---- the ends ---- */
 
 /* TLS-06: there is no half of it. */
