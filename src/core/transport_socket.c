@@ -1,10 +1,8 @@
 /* transport_socket.c - transports over a stream socket, of the internet or of this machine. */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/socket.h>
 
 #include "core/transport_fd.h"
-#include "core/transport_tls.h"
 #include "ground/sys.h"
 
 static int write_eof(struct asyncio_transport *transport)
@@ -96,67 +94,4 @@ int socket_transport_over(struct asyncio_transport **transport, struct asyncio_l
     made->receive = socket_receive_kind(peer);
     *transport = &made->base;
     return 0;
-}
-
-/* ---- a socket that was accepted elsewhere ---- */
-
-static int prepare_socket(int fd)
-{
-    int r = sys_get_option(fd, SOL_SOCKET, SO_TYPE);
-
-    if (r == -ENOTSOCK || (r >= 0 && r != SOCK_STREAM))
-        return -EINVAL;
-    return r < 0 ? r : sys_set_nonblocking(fd);
-}
-
-static int open_plain(struct asyncio_loop *loop, asyncio_future *done, asyncio_protocol *protocol,
-                      int fd)
-{
-    struct asyncio_transport *transport;
-    int r = socket_transport_new(&transport, loop, protocol, fd, NULL);
-
-    if (r == 0)
-        transport_open(transport, done);
-    return r;
-}
-
-static int open_tls(struct asyncio_loop *loop, asyncio_future *done, asyncio_protocol *protocol,
-                    int fd, const struct tls_settings *settings)
-{
-    struct tls_socket tls;
-    int r = tls_socket_new(&tls, loop, protocol, settings, fd, NULL);
-
-    if (r == 0)
-        tls_transport_open(tls.transport, done, tls.below);
-    return r;
-}
-
-static int take_socket(struct asyncio_loop *loop, asyncio_future *done, asyncio_protocol *protocol,
-                       int fd, const asyncio_connection_options *options)
-{
-    struct tls_settings settings;
-    int r = tls_settings_of_accepted(&settings, options);
-
-    if (r == 0)
-        r = prepare_socket(fd);
-    if (r < 0)
-        return r;
-    return settings.context == NULL ? open_plain(loop, done, protocol, fd)
-                                    : open_tls(loop, done, protocol, fd, &settings);
-}
-
-void asyncio_loop_connect_accepted_socket(asyncio_loop *loop, asyncio_future *done,
-                                          asyncio_protocol *protocol, asyncio_socket socket,
-                                          const asyncio_connection_options *options)
-{
-    static const asyncio_connection_options defaults = { 0 };
-    int r = loop_check(loop);
-
-    if (r == 0)
-        r = take_socket(loop, done, protocol, socket, options != NULL ? options : &defaults);
-    if (r < 0) {
-        transport_refuse_fd(socket, r);
-        future_begin(done, loop, NULL, NULL);
-        future_finish(done, r, NULL);
-    }
 }
