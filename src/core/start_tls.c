@@ -3,6 +3,12 @@
 
 /* ---- starting ---- */
 
+/* It is below a TLS transport, now or soon. */
+static bool carries_tls(const struct asyncio_transport *transport)
+{
+    return transport->protocol->type == &tls_pump_protocol;
+}
+
 /* One that moves bytes both ways. */
 static bool is_suitable(const struct asyncio_transport *transport)
 {
@@ -18,7 +24,8 @@ static int check(const struct asyncio_loop *loop, const struct asyncio_transport
         return ASYNCIO_ECLOSED;
     if (transport->loop != loop)
         return ASYNCIO_EWRONGLOOP;
-    if (transport->state != TRANSPORT_OPEN || transport->busy || transport->eof)
+    if (transport->state != TRANSPORT_OPEN || transport->busy || transport->eof ||
+        carries_tls(transport))
         return ASYNCIO_ESTATE;
     /* Without a name nothing would be verified: that has to be asked for. */
     if (!settings->server_side && settings->name == NULL)

@@ -428,6 +428,29 @@ TLS_TEST(start_tls_on_one_that_is_resumed, NULL)
     CHECK_TRACE("made lost:ASYNCIO_ETLS");
 }
 
+/* TLS-14: the old transport carries TLS already, that of the new one. */
+TLS_TEST(TLS_14_start_tls_twice_on_the_same, NULL)
+{
+    asyncio_start_tls_options options = { .server_hostname = "localhost" };
+    asyncio_future done = { 0 }, again = { 0 };
+    asyncio_transport *upgraded = NULL;
+
+    asyncio_loop_start_tls(tls->ends.loop, &done, &upgraded, tls->made.transport,
+                           tls_contexts.client, &options);
+    asyncio_loop_start_tls(tls->ends.loop, &again, &upgraded, tls->made.below, tls_contexts.client,
+                           &options);
+    CHECK(asyncio_future_done(&again) && asyncio_future_result(&again) == ASYNCIO_ESTATE);
+    again = (asyncio_future){ 0 };
+    asyncio_loop_start_tls(tls->ends.loop, &again, &upgraded, tls->made.transport,
+                           tls_contexts.client, &options);
+    CHECK(asyncio_future_done(&again) && asyncio_future_result(&again) == ASYNCIO_ESTATE);
+    CHECK(upgraded == NULL);
+    asyncio_future_cancel(&again); /* in torture there may have been no first one */
+    asyncio_future_cancel(&done);
+    WAIT_FOR(tls->ends.loop, tls->ends.recorder.lost > 0);
+    asyncio_ignore(asyncio_future_result(&done));
+}
+
 /* A transport has one loop. */
 TLS_TEST(start_tls_in_another_loop, NULL)
 {

@@ -511,6 +511,36 @@ SERVER_TEST(TLS_13_bytes_read_ahead, .handler = reads_line_then_tls)
     return r;
 }
 
+static int injects(asyncio_stream *stream, void *arg)
+{
+    (void)arg;
+    TRY(send_text(stream, "go\nforged\n"));
+    asyncio_ignore(asyncio_stream_start_tls(stream, tls_contexts.server,
+                                            &(asyncio_start_tls_options){ .server_side = true }));
+    return 0;
+}
+
+/* TLS-13: what somebody in between puts behind the last plain line is not taken for what came by
+ * TLS: it is no TLS. */
+SERVER_TEST(TLS_13_injected_before_tls, .handler = injects)
+{
+    asyncio_stream *stream;
+    char line[32] = "";
+
+    TRY(open_client(&stream, server));
+    int r = asyncio_sleep(1); /* so that all of it is there */
+    if (r == 0)
+        r = asyncio_stream_readline(stream, line, sizeof line);
+    if (r >= 0) {
+        CHECK_STR(line, "go\n");
+        r = asyncio_stream_start_tls(stream, tls_contexts.client, NULL);
+        CHECK_INT(r, ASYNCIO_ETLS);
+        CHECK(asyncio_stream_read(stream, line, sizeof line) <= 0);
+    }
+    asyncio_stream_free(stream);
+    return r == ASYNCIO_ETLS ? 0 : r;
+}
+
 /* TLS-17: TLS over TLS. */
 static int offers_more(asyncio_stream *stream, void *arg)
 {
