@@ -169,10 +169,12 @@ bool readiness_attempt(struct asyncio_loop *loop, asyncio_op *op, int *result)
     return true;
 }
 
-/* Pipes, terminals and the like are waited for before they are tried: the user's may block. */
+/* Pipes, terminals and the like are waited for before they are tried: the user's may block. -EPERM:
+ * a device that nobody can wait for, such as /dev/null. */
 static void submit_file(struct asyncio_loop *loop, asyncio_op *op)
 {
     struct readiness *readiness = readiness_of(loop);
+    const struct asyncio_op_ as_file = op->private_;
     int r = files_can_wait(op), fd = op->private_.fd_;
 
     if (r == 0) {
@@ -183,8 +185,12 @@ static void submit_file(struct asyncio_loop *loop, asyncio_op *op)
         r = reserve(readiness, fd);
     if (r == 0)
         r = readiness->fds[fd].owned ? -EBUSY : enqueue(loop, fd, &readiness->fds[fd], op);
-    if (r < 0)
+    if (r == -EPERM) {
+        op->private_ = as_file;
+        files_submit(loop, op);
+    } else if (r < 0) {
         op_complete(op, r);
+    }
 }
 
 void readiness_submit(struct asyncio_loop *loop, asyncio_op *op)

@@ -489,3 +489,23 @@ FILE_TEST(without_memory)
     free(data);
     return r;
 }
+
+static int writes_to_nowhere(void *arg)
+{
+    static char data[100 * 1000];
+    asyncio_file file;
+
+    (void)arg;
+    TRY(asyncio_file_open(&file, "/dev/null", O_RDWR, 0));
+    int r = asyncio_file_write(file, data, sizeof data, -1);
+    if (r >= 0)
+        CHECK_INT(r, sizeof data);
+    asyncio_file_close(file);
+    return r < 0 ? r : 0;
+}
+
+/* Not every device can be waited for. */
+TEST(file_that_is_a_device)
+{
+    RUN(writes_to_nowhere, NULL);
+}
