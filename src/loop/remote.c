@@ -10,6 +10,7 @@
  * While the function runs, `running` names its handle: a cancel from another thread waits until
  * that changes.  The handle itself is not looked at then, it may be freed in there.
  */
+#include "ground/sys.h"
 #include "loop/loop.h"
 
 /* Atomic, since the state is looked at before the lock is taken. */
@@ -40,6 +41,8 @@ static int schedule(struct asyncio_loop *loop, struct asyncio_handle *handle, as
 
     if (state != HANDLE_IDLE && state != HANDLE_CANCELLED)
         return -EBUSY;
+    if (loop->process != sys_process_id())
+        return ASYNCIO_EWRONGLOOP; /* in a fork's child: who might hold the lock is not there */
     handle->fn_ = fn;
     handle->arg_ = arg;
     handle->queued_.loop_ = loop;

@@ -115,6 +115,7 @@ static void look_around(asyncio_loop *parent)
     EXPECT(asyncio_lock_acquire(&lock) == ASYNCIO_ENOTASK);
     EXPECT(asyncio_create_task(NULL, nothing, NULL, NULL) == ASYNCIO_ENOLOOP);
     EXPECT(asyncio_loop_call_soon(parent, &handle, nothing, NULL) == ASYNCIO_EWRONGLOOP);
+    EXPECT(asyncio_loop_call_soon_threadsafe(parent, &handle, nothing, NULL) == ASYNCIO_EWRONGLOOP);
     EXPECT(asyncio_loop_add_reader(parent, 0, nothing, NULL) == ASYNCIO_EWRONGLOOP);
     EXPECT(asyncio_loop_create_task(parent, NULL, nothing, NULL, NULL) == ASYNCIO_EWRONGLOOP);
     EXPECT(asyncio_loop_run_forever(parent) == ASYNCIO_EWRONGLOOP);
