@@ -20,6 +20,8 @@ static int perform(asyncio_op *op, enum op_kind kind, asyncio_file file, const v
         return r;
     if (offset < -1)
         return -EINVAL;
+    if (loop_owns_fd(task->scheduler->loop, file))
+        return -EBUSY;
     op_prepare(op, task->scheduler->loop, kind, file, (void *)(uintptr_t)data, size, NULL);
     op->private_.offset_ = offset;
     return await_op(op);

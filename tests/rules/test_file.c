@@ -509,3 +509,33 @@ TEST(file_that_is_a_device)
 {
     RUN(writes_to_nowhere, NULL);
 }
+
+static int reads_from_a_stream(void *arg)
+{
+    asyncio_stream *stream;
+    char data[4];
+    int fds[2];
+
+    (void)arg;
+    if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
+        return -errno;
+    CHECK_INT(write(fds[1], "x", 1), 1);
+    int r = asyncio_open_pipe(&stream, &fds[0], NULL);
+    if (r == 0) {
+        CHECK_INT(asyncio_file_read(fds[0], data, sizeof data, -1), -EBUSY);
+        r = asyncio_stream_read(stream, data, sizeof data);
+        if (r >= 0)
+            CHECK_INT(r, 1);
+        asyncio_stream_free(stream);
+    } else {
+        close(fds[0]);
+    }
+    close(fds[1]);
+    return r < 0 ? r : 0;
+}
+
+/* TRP-20: what a stream has is not to be read by other means, even if there is something. */
+TEST(file_of_a_stream_is_busy)
+{
+    RUN(reads_from_a_stream, NULL);
+}
