@@ -277,7 +277,7 @@ static void check_one(struct one *one, unsigned seed)
 static void run(unsigned seed)
 {
     struct one a = { .made = 0 }, b = { .made = 0 };
-    int fds[2];
+    int fds[2] = { -1, -1 };
 
     state = seed * 7919 + 1;
     calm = 1 + next_random(30);
