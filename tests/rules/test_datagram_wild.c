@@ -145,9 +145,16 @@ static const asyncio_protocol_type wild_type = {
 
 /* ---- a run ---- */
 
+static const char *path_of(int i)
+{
+    static char path[60];
+
+    snprintf(path, sizeof path, "/tmp/asyncio-wild-%d-%d", (int)getpid(), i);
+    return path;
+}
+
 static void open_one(asyncio_loop *loop, struct one *one, int i, bool local)
 {
-    char path[60];
     asyncio_endpoint_options options = { .local_host = "127.0.0.1" };
 
     *one = (struct one){ .wild = calloc(1, sizeof *one->wild) };
@@ -155,9 +162,8 @@ static void open_one(asyncio_loop *loop, struct one *one, int i, bool local)
         return;
     one->wild->protocol.type = &wild_type;
     one->wild->one = one;
-    snprintf(path, sizeof path, "/tmp/asyncio-wild-%d-%d", (int)getpid(), i);
     if (local)
-        options = (asyncio_endpoint_options){ .local_path = path };
+        options = (asyncio_endpoint_options){ .local_path = path_of(i) };
     asyncio_loop_create_datagram_endpoint(loop, &one->done, &one->wild->protocol, &options);
     int r = asyncio_loop_run_until_complete(loop, &one->done);
     if (r == 0 && one->wild != NULL)
@@ -189,8 +195,10 @@ static void run(asyncio_loop *loop, unsigned seed)
         asyncio_ignore(asyncio_loop_run_once(loop, 0));
     }
     asyncio_loop_close(loop);
-    for (int i = 0; i < ENDS; i++)
+    for (int i = 0; i < ENDS; i++) {
         check_one(&ends[i], seed);
+        CHECK(unlink(path_of(i)) < 0 || test_is_torture()); /* it was removed */
+    }
 }
 
 TEST(wild_datagrams)
