@@ -13,6 +13,8 @@ int sendfile_begin(struct sendfile *sendfile, struct asyncio_loop *loop, int soc
         options = &none;
     if (options->offset < 0 || options->count < 0)
         return -EINVAL;
+    if (loop_owns_fd(loop, file))
+        return -EBUSY;
     *sendfile = (struct sendfile){
         .loop = loop,
         .socket = socket,

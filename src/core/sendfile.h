@@ -35,7 +35,8 @@ struct sendfile {
     asyncio_op op;
 };
 
-/* -EINVAL: the options are none.  `socket` -1: with the fallback from the start. */
+/* -EINVAL: the options are none.  -EBUSY: the file is a stream's.  `socket` -1: with the fallback
+ * from the start. */
 int sendfile_begin(struct sendfile *sendfile, struct asyncio_loop *loop, int socket, int file,
                    const asyncio_sendfile_options *options);
 

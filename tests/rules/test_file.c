@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -510,6 +511,18 @@ TEST(file_that_is_a_device)
     RUN(writes_to_nowhere, NULL);
 }
 
+static void check_sendfile_is_busy(int file)
+{
+    int64_t sent;
+    int sockets[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sockets) < 0)
+        return;
+    CHECK_INT(asyncio_sock_sendfile(sockets[0], &sent, file, NULL), -EBUSY);
+    close(sockets[0]);
+    close(sockets[1]);
+}
+
 static int reads_from_a_stream(void *arg)
 {
     asyncio_stream *stream;
@@ -523,6 +536,7 @@ static int reads_from_a_stream(void *arg)
     int r = asyncio_open_pipe(&stream, &fds[0], NULL);
     if (r == 0) {
         CHECK_INT(asyncio_file_read(fds[0], data, sizeof data, -1), -EBUSY);
+        check_sendfile_is_busy(fds[0]);
         r = asyncio_stream_read(stream, data, sizeof data);
         if (r >= 0)
             CHECK_INT(r, 1);
