@@ -7,6 +7,8 @@
  */
 #include <stdlib.h>
 
+#include <stdio.h>
+
 #include "transports.h"
 
 enum { SEEDS = 200, STEPS = 60, ENDS = 3 };
