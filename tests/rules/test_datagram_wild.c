@@ -5,9 +5,8 @@
  * resuming take turns, and that nothing is used that is gone: the protocols free themselves.  The
  * seed of a run that fails is in its message.
  */
-#include <stdlib.h>
-
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "transports.h"
 
