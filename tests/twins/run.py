@@ -47,15 +47,15 @@ def equal(one, other):
 
 
 def equal_but_for_the_end(one, other):
-    """Where a signal cut in: the same lines up to the last few, and the same about the end."""
+    """Where a signal cut in: the same lines up to the last few, and the same about the end.  How
+    many come before the program hears of the signal is the scheduler's business."""
     def split(text):
         lines = text.splitlines()
         return [l for l in lines if l.startswith("got")], [l for l in lines if l[:3] != "got"]
 
     (got, end), (other_got, other_end) = split(one), split(other)
     common = min(len(got), len(other_got)) - LAST_FEW
-    return (end == other_end and common > 0 and got[:common] == other_got[:common]
-            and abs(len(got) - len(other_got)) <= LAST_FEW)
+    return end == other_end and common > 0 and got[:common] == other_got[:common]
 
 
 HOW = {  # how to run a program, and how to compare; else plainly, and equal
