@@ -22,7 +22,8 @@ PORT_LOCK = "/tmp/libasyncio-tests-8888.lock"  # the torture run wants that port
 LINES_BEFORE_SIGNAL = 8
 HERE = pathlib.Path(__file__).resolve().parent
 VIRTUAL = str(HERE / "virtual.py")
-OWN_NETWORK = ["unshare", "--map-root-user", "--net"]
+# Who is root needs no name space of users for it, which a chroot would not give.
+OWN_NETWORK = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-root-user"])]
 
 
 # ---- processes --------------------------------------------------------------------------------
