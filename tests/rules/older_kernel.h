@@ -9,7 +9,17 @@
 
 #include "harness.h"
 
-/* From now on these system calls do not exist, in this process and its children. */
+/* From now on the filter holds, in this process and its children. */
+static inline void filter_calls(struct sock_filter *filter, size_t size)
+{
+    struct sock_fprog program = { .len = (unsigned short)size, .filter = filter };
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+        SKIP("system calls cannot be filtered here, as under qemu-user");
+}
+
+/* These system calls do not exist any more. */
 static inline void forbid_calls(const int *calls, size_t count)
 {
     struct sock_filter filter[16] = { BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
@@ -22,10 +32,23 @@ static inline void forbid_calls(const int *calls, size_t count)
         filter[size++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
     }
     filter[size++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    struct sock_fprog program = { .len = (unsigned short)size, .filter = filter };
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
-        SKIP("system calls cannot be filtered here, as under qemu-user");
+    filter_calls(filter, size);
+}
+
+/* There are no sockets of this family any more, as where it is no part of the kernel. */
+static inline void forbid_family(int family)
+{
+    /* Arguments are small numbers: of a family its lower half, first on a little-endian machine. */
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)family, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAFNOSUPPORT),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+
+    filter_calls(filter, sizeof filter / sizeof *filter);
 }
 
 #define FORBID(...)                                                                                \

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
+#include "rules/older_kernel.h"
 #include "servers.h"
 
 /* ---- serving ---- */
@@ -287,6 +288,21 @@ SERVER_TEST(socket_options, echo,
     CHECK_INT(option_of(server, SOL_SOCKET, SO_REUSEPORT), 1);
     CHECK_INT(option_of(server, SOL_SOCKET, SO_KEEPALIVE), 1);
     return visit(server);
+}
+
+static int visit_the_only_one(asyncio_server *server)
+{
+    CHECK_INT(asyncio_server_sockets(server, NULL, 0), 1);
+    return visit(server);
+}
+
+/* SRV-09: where there is no IPv6, every interface is every one of IPv4. */
+TEST(every_interface_without_ipv6)
+{
+    struct server_case one = { .handler = echo, .body = visit_the_only_one, .everywhere = true };
+
+    forbid_family(AF_INET6);
+    RUN(run_server_case, &one);
 }
 
 /* SRV-09: every interface, IPv4 and IPv6 apart, on the same port. */
