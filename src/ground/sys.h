@@ -118,6 +118,7 @@ int sys_poll(struct pollfd *fds, size_t count, int64_t timeout_ns);
 void sys_pause_ns(int64_t ns); /* blocks the thread, for less than a second */
 int sys_epoll_create(void);
 int sys_epoll_ctl(int epoll_fd, int operation, int fd, uint32_t events, uint64_t data);
+int sys_epoll_takes(int fd); /* 0; -EPERM: it is nothing that can be waited for */
 int sys_epoll_wait(int epoll_fd, struct epoll_event *events, int capacity, int64_t timeout_ns);
 
 /* ---- pages, for stacks ---- */

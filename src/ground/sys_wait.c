@@ -104,6 +104,15 @@ int sys_epoll_ctl(int epoll_fd, int operation, int fd, uint32_t events, uint64_t
     return epoll_ctl(epoll_fd, operation, fd, &event) < 0 ? -errno : 0;
 }
 
+int sys_epoll_takes(int fd)
+{
+    int epoll_fd = sys_epoll_create();
+    int r = epoll_fd >= 0 ? sys_epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, EPOLLIN, 0) : epoll_fd;
+
+    sys_close(epoll_fd);
+    return r;
+}
+
 /* Waits to the nanosecond.  -ENOSYS: the kernel (before 5.11), the emulator or a filter of system
  * calls, which may call that EPERM, has no such call; it is then not tried again. */
 static int epoll_pwait2_ns(int epoll_fd, struct epoll_event *events, int capacity, int64_t ns)

@@ -17,6 +17,8 @@
 #include "core/transport_fd.h"
 #include "ground/sys.h"
 
+enum { GATHERED_MAX = 4096 }; /* copying more costs more than a system call */
+
 /* ---- reading ---- */
 
 /* A terminal whose other side has gone says so by an error. */
@@ -123,6 +125,8 @@ int fd_stream_send(struct asyncio_stream *stream, const asyncio_bytes *parts, si
     else
         op_prepare(&op, stream->loop, fds->send_many_kind, fds->out, (void *)(uintptr_t)parts,
                    count, NULL);
+    if (count == 1 && parts->size <= GATHERED_MAX && op_is_gathered(&op))
+        return 0; /* flush() submits it with those of others */
     return op_attempt(&op, &r) ? r : 0;
 }
 

@@ -5,6 +5,14 @@
  * code.  `attempt` is submit for who would rather have the result at once: true, and the result is
  * there and the operation is not the loop's.
  *
+ * `attempt` makes a system call for one operation.  A back end that hands many over at once says by
+ * `gathers` which it would rather have submitted; NULL: none.
+ *
+ * `claim`, `begin` and `end` may be NULL, for those that any thread may use at any time.  `claim`
+ * comes before a run or the close: ASYNCIO_EWRONGLOOP, another thread has it still.  `begin` and
+ * `end` enclose a run; an end that is not for good is that of a single turn, after which a
+ * descriptor tells what is ready (fd).
+ *
  * A descriptor that `own` was told of is the library's until `disown`, which comes before it is
  * closed; for those the kernel is told once what to watch.  Others are the user's, who may close
  * them unseen, and are told to the kernel for each wait.
@@ -18,6 +26,10 @@ struct backend {
     const char *name;
     int (*open)(struct asyncio_loop *loop);
     void (*close)(struct asyncio_loop *loop);
+    int (*claim)(struct asyncio_loop *loop);
+    int (*begin)(struct asyncio_loop *loop);
+    void (*end)(struct asyncio_loop *loop, bool for_good);
+    bool (*gathers)(struct asyncio_loop *loop, const asyncio_op *op);
     void (*submit)(struct asyncio_loop *loop, asyncio_op *op);
     bool (*attempt)(struct asyncio_loop *loop, asyncio_op *op, int *result);
     void (*cancel)(struct asyncio_loop *loop, asyncio_op *op);
@@ -31,5 +43,6 @@ struct backend {
 
 extern const struct backend backend_epoll;
 extern const struct backend backend_poll;
+extern const struct backend backend_uring; /* where the headers know of io_uring (sys_uring.h) */
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "ground/memory.h"
 #include "ground/sys.h"
+#include "ground/sys_uring.h"
 #include "loop/backend.h"
 #include "loop/files.h"
 #include "loop/origin.h"
@@ -34,31 +35,38 @@ static bool debug_wanted(const struct asyncio_loop_options *options)
     return variable != NULL && *variable != '\0';
 }
 
-/* `name` NULL: the best one.  -EINVAL: there is none of that name. */
-static int choose_backend(struct asyncio_loop *loop, const char *name)
+/* NULL: there is none of that name. */
+static const struct backend *find_backend(const char *name)
 {
-    static const struct backend *const known[] = { &backend_epoll, &backend_poll };
+    static const struct backend *const known[] = {
+        &backend_epoll,
+        &backend_poll,
+#if defined(ASYNCIO_URING)
+        &backend_uring,
+#endif
+    };
 
-    if (name == NULL || strcmp(name, "sim") == 0)
-        name = "epoll";
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(name, known[i]->name) == 0)
-            loop->backend = known[i];
-    return loop->backend != NULL ? 0 : -EINVAL;
+            return known[i];
+    return NULL;
 }
 
-static const char *wanted_backend(const struct asyncio_loop_options *options)
+/* The user's of the program before its author's; `name` where neither says any. */
+static const char *wanted_backend(const struct asyncio_loop_options *options, const char *name)
 {
     const char *variable = getenv("ASYNCIO_BACKEND");
 
-    return variable != NULL && *variable != '\0' ? variable : options->backend;
+    if (variable != NULL && *variable != '\0')
+        return variable;
+    return options->backend != NULL ? options->backend : name;
 }
 
 static void set_options(struct asyncio_loop *loop, const struct asyncio_loop_options *options,
                         const char *backend)
 {
     loop->debug = debug_wanted(options);
-    loop->virtual_time = options->virtual_time || (backend != NULL && strcmp(backend, "sim") == 0);
+    loop->virtual_time = options->virtual_time || strcmp(backend, "sim") == 0;
     loop->now_ns = sys_now_ns();
     loop->stack_size = options->stack_size;
     loop->before_wait = options->before_wait;
@@ -100,58 +108,84 @@ static void destroy(struct asyncio_loop *loop)
         origin_forget_all();
 }
 
-static int open_backend(struct asyncio_loop *loop)
+/* io_uring is refused by old kernels, by administrators, by containers and for want of locked
+ * memory; what it does epoll does, too. */
+static int open_or_fall_back(struct asyncio_loop *loop, int *refused)
+{
+    int r = loop->backend->open(loop);
+
+    *refused = 0;
+    if (r == 0 || loop->backend == &backend_epoll || loop->backend == &backend_poll)
+        return r;
+    *refused = r;
+    loop->backend = &backend_epoll;
+    return loop->backend->open(loop);
+}
+
+static int open_backend(struct asyncio_loop *loop, int *refused)
 {
     loop->wake_fd = sys_event_open();
     if (loop->wake_fd < 0)
         return loop->wake_fd;
-    int r = loop->backend->open(loop);
+    int r = open_or_fall_back(loop, refused);
     if (r < 0)
         sys_close(loop->wake_fd);
     return r;
 }
 
-/* `why` tells what the back end is used in place of, or is NULL. */
-static int make(asyncio_loop **loop, const asyncio_loop_options *options, const char *why)
+static void describe_backend(struct asyncio_loop *loop, const char *why)
+{
+    snprintf(loop->backend_info, sizeof loop->backend_info, "%s%s%s%s%s", loop->backend->name,
+             loop->virtual_time ? ", virtual time" : "", why != NULL ? " (io_uring: " : "",
+             why != NULL ? why : "", why != NULL ? ")" : "");
+}
+
+/* `name` is that of the back end where nobody wants another. */
+static int make(asyncio_loop **loop, const asyncio_loop_options *options, const char *name)
 {
     static const asyncio_loop_options defaults = { 0 };
     struct asyncio_loop *made = memory_zeroed(sizeof *made);
+    const char *why = NULL;
+    int refused;
 
     if (made == NULL)
         return -ENOMEM;
     if (options == NULL)
         options = &defaults;
     init(made);
-    const char *backend = wanted_backend(options);
-    int r = choose_backend(made, backend);
+    const char *backend = wanted_backend(options, name);
+    made->backend = find_backend(strcmp(backend, "sim") == 0 ? "epoll" : backend);
+    if (made->backend == NULL && strcmp(backend, "uring") == 0) {
+        made->backend = &backend_epoll;
+        why = "not in this build";
+    }
+    int r = made->backend != NULL ? 0 : -EINVAL;
     if (r == 0) {
         set_options(made, options, backend);
-        r = open_backend(made);
+        r = open_backend(made, &refused);
     }
     if (r < 0) {
         destroy(made);
         return r;
     }
-    snprintf(made->backend_info, sizeof made->backend_info, "%s%s%s%s", made->backend->name,
-             made->virtual_time ? ", virtual time" : "", why != NULL ? " " : "",
-             why != NULL ? why : "");
+    describe_backend(made, refused < 0 ? strerror(-refused) : why);
     *loop = made;
     return 0;
 }
 
 int asyncio_new_event_loop(asyncio_loop **loop, const asyncio_loop_options *options)
 {
-    return make(loop, options, NULL);
+    return make(loop, options, "epoll");
 }
 
 int asyncio_selector_event_loop_new(asyncio_loop **loop, const asyncio_loop_options *options)
 {
-    return make(loop, options, NULL);
+    return make(loop, options, "epoll");
 }
 
 int asyncio_proactor_event_loop_new(asyncio_loop **loop, const asyncio_loop_options *options)
 {
-    return make(loop, options, "(io_uring: not built)");
+    return make(loop, options, "uring");
 }
 
 const char *asyncio_loop_backend_info(const asyncio_loop *loop)
@@ -229,6 +263,8 @@ int asyncio_loop_close(asyncio_loop *loop)
         return -EBUSY;
     if (loop->closed)
         return 0;
+    if (loop->backend->claim != NULL && loop->backend->claim(loop) < 0)
+        return ASYNCIO_EWRONGLOOP;
     if (loop->client != NULL)
         loop->client->closing(loop);
     watches_close(loop);
@@ -259,7 +295,8 @@ void asyncio_loop_unref(asyncio_loop *loop)
     if (loop == NULL || loop->process != sys_process_id() ||
         atomic_fetch_sub(&loop->references, 1) != 1)
         return;
-    asyncio_loop_close(loop);
+    if (asyncio_loop_close(loop) == ASYNCIO_EWRONGLOOP)
+        return; /* the kernel may write to what its operations point to, so it stays for ever */
     /* Now, and not in whichever thread lets go last: tasks are for one thread. */
     if (loop->client != NULL)
         loop->client->freed(loop);

@@ -92,7 +92,7 @@ struct asyncio_loop {
     const struct backend *backend;
     void *backend_state;
     int wake_fd;
-    char backend_info[64];
+    char backend_info[96];
     size_t operations;        /* submitted and not done */
     size_t holds;             /* other things that may still wake it: jobs, signals, ... */
     size_t jobs;              /* of these, work in threads: virtual time waits for it */

@@ -73,6 +73,14 @@ bool op_attempt(asyncio_op *op, int *result)
     return true;
 }
 
+bool op_is_gathered(const asyncio_op *op)
+{
+    struct asyncio_loop *loop = op_loop(op);
+
+    return takes_operations(loop) && loop->backend->gathers != NULL &&
+           loop->backend->gathers(loop, op);
+}
+
 void op_complete(asyncio_op *op, int result)
 {
     struct asyncio_loop *loop = op_loop(op);

@@ -52,6 +52,9 @@ void op_submit_ended(asyncio_op *op, int result);
 /* True: it is done already, with *result, and was never the loop's. */
 bool op_attempt(asyncio_op *op, int *result);
 
+/* Whether it is better submitted than tried first: the back end hands many over at once. */
+bool op_is_gathered(const asyncio_op *op);
+
 /* Whether a handle in the ready queue stands for an operation that is over. */
 bool op_is_completion(const struct asyncio_handle *handle);
 

@@ -19,10 +19,12 @@ enum {
 struct readiness_fd {
     struct asyncio_link_ readers, writers;
     bool owned;
-    bool armed;       /* owned: the kernel knows of it, for good */
-    unsigned ready;   /* owned: what may be tried; a clear bit means a wait is needed */
-    unsigned watched; /* what the kernel was last asked to report */
-    size_t place;     /* the poller's, whoever has the number */
+    bool armed;         /* owned: the kernel knows of it, for good */
+    unsigned ready;     /* owned: what may be tried; a clear bit means a wait is needed */
+    unsigned watched;   /* what the kernel was last asked to report */
+    unsigned under_way; /* owned: requests of the poller's that hold the file, */
+    struct asyncio_link_ carried_out; /* ... of which these are by the kernel */
+    size_t place;                     /* the poller's, whoever has the number */
 };
 
 struct readiness {

@@ -235,6 +235,11 @@ void loop_exit(struct asyncio_loop *loop, int code)
     loop_return_soon(loop);
 }
 
+static int begin_backend(struct asyncio_loop *loop)
+{
+    return loop->backend->begin != NULL ? loop->backend->begin(loop) : 0;
+}
+
 static int begin(struct asyncio_loop *loop)
 {
     if (loop->closed)
@@ -244,6 +249,11 @@ static int begin(struct asyncio_loop *loop)
     if (loop->running || loop_current != NULL)
         return -EBUSY;
     loop->running = true;
+    int r = begin_backend(loop);
+    if (r < 0) {
+        loop->running = false;
+        return r;
+    }
     loop->thread = pthread_self();
     loop->exit_code = 0;
     loop_current = loop;
@@ -255,7 +265,7 @@ static int begin(struct asyncio_loop *loop)
 }
 
 /* The child of a fork that comes back here finds that its parent's loop does not run in it. */
-static int end(struct asyncio_loop *loop)
+static int end(struct asyncio_loop *loop, bool for_good)
 {
     int code = loop == loop_current ? loop->exit_code : ASYNCIO_EWRONGLOOP;
 
@@ -263,6 +273,8 @@ static int end(struct asyncio_loop *loop)
         code = -EDEADLK;
     if (loop->client != NULL)
         loop->client->ends(loop);
+    if (loop->backend->end != NULL)
+        loop->backend->end(loop, for_good);
     loop->deadlocked = false;
     loop->exit_code = 0;
     loop->running = false;
@@ -287,7 +299,7 @@ int loop_run_until(struct asyncio_loop *loop, bool (*over)(void *arg), void *arg
     while (loop->exit_code == 0 && loop == loop_current && !atomic_load(&loop->stopping) &&
            !over(arg));
     atomic_store(&loop->stopping, false);
-    return end(loop);
+    return end(loop, true);
 }
 
 int loop_run(struct asyncio_loop *loop)
@@ -310,7 +322,7 @@ int asyncio_loop_run_once(asyncio_loop *loop, double max_wait)
         return r;
     int64_t max_wait_ns = sys_seconds_to_ns(max_wait);
     loop_turn(loop, max_wait_ns == INT64_MAX ? -1 : max_wait_ns < 0 ? 0 : max_wait_ns);
-    return end(loop);
+    return end(loop, false);
 }
 
 void asyncio_loop_stop(asyncio_loop *loop)

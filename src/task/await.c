@@ -171,7 +171,7 @@ int await_op(asyncio_op *op)
 
     if (r < 0)
         return r;
-    if (op_attempt(op, &result)) {
+    if (!op_is_gathered(op) && op_attempt(op, &result)) {
         task_spend(self, TASK_BUDGET_IO);
         return result;
     }

@@ -424,7 +424,7 @@ STREAM_TEST_NEEDS(NEEDS_RESET, error_comes_before_what_is_buffered, 16)
     TRY(pair->kind->reset_b(pair));
     for (int i = 0; i < 10 && !asyncio_stream_is_closing(pair->a); i++) {
         TRY(asyncio_stream_write_nowait(pair->a, "x", 1));
-        TRY(asyncio_sleep(0));
+        TRY(asyncio_sleep(0.001));
     }
     CHECK(asyncio_stream_is_closing(pair->a));
     CHECK(asyncio_stream_read(pair->a, data, sizeof data) < 0);

@@ -412,6 +412,8 @@ static int ends_socket(void *arg)
         r = send_text(stream, "abc");
         if (r == 0)
             r = asyncio_stream_write_eof(stream);
+        if (r == 0)
+            r = all_sent(stream);
         if (r == 0) {
             CHECK_INT(read(fds[1], data, sizeof data), 3);
             CHECK_INT(recv(fds[1], data, sizeof data, MSG_DONTWAIT), 0);

@@ -1,0 +1,72 @@
+/* uring.h - the state of the back end on io_uring, for its files.
+ *
+ * Every request to the kernel has one word that comes back with its completion: what lies in its
+ * lowest bits says whose it is.
+ */
+#ifndef ASYNCIO_LOOP_URING_H
+#define ASYNCIO_LOOP_URING_H
+
+#include "ground/sys_uring.h"
+#include "loop/op.h"
+#include "loop/readiness.h"
+
+#if defined(ASYNCIO_URING)
+
+struct uring {
+    struct readiness readiness; /* first: readiness_of() */
+    struct ring ring;
+    bool live;                   /* the kernel has, or may be given, requests: by `thread` alone */
+    bool stale;                  /* what was reported since the last turn may be no more */
+    bool parking;                /* what comes back cancelled is for the next run */
+    bool wake_watched;           /* the loop's wake-up descriptor is */
+    int thread;                  /* whose ring it is; 0: nobody's yet */
+    size_t under_way;            /* requests that will have a completion yet */
+    struct asyncio_link_ parked; /* operations for the next run */
+};
+
+static inline struct uring *uring_of(struct asyncio_loop *loop)
+{
+    return loop->backend_state;
+}
+
+enum uring_tag { URING_OP, URING_POLL, URING_WAKE, URING_NOBODY, URING_TAG_MASK = 7 };
+
+/* What the back end knows of an operation of its own: asyncio_op's backend_[0]. */
+enum { URING_OWN = 1, URING_ASKED = 2, URING_PARKED = 4 };
+
+/* In `ready` of an entry: the last receive has emptied the socket. */
+enum { URING_EMPTIED = 16 };
+
+/* Whether the ring may be used from here. */
+bool uring_reachable(struct asyncio_loop *loop);
+
+/* A request of so many completions; NULL: the kernel takes none. */
+struct io_uring_sqe *uring_request(struct uring *uring, int opcode, int fd, uint64_t data);
+
+/* Outside of a run nobody else would hand it over. */
+void uring_hand_over(struct asyncio_loop *loop);
+
+/* Asks the kernel to end the request of this word, or with IORING_ASYNC_CANCEL_ANY and _ALL all;
+ * nobody hears how that went. */
+int uring_cancel(struct uring *uring, uint64_t data, unsigned flags);
+
+/* ---- operations of its own: uring_ops.c ---- */
+
+bool uring_takes(struct asyncio_loop *loop, const asyncio_op *op);
+void uring_start(struct asyncio_loop *loop, asyncio_op *op);
+void uring_cancel_op(struct asyncio_loop *loop, asyncio_op *op);
+void uring_cancel_ops(struct asyncio_loop *loop, struct readiness_fd *entry);
+void uring_op_completed(struct asyncio_loop *loop, asyncio_op *op, int result, unsigned flags);
+void uring_start_parked(struct asyncio_loop *loop);
+
+/* ---- descriptors that are waited for: uring_polls.c ---- */
+
+int uring_arm(struct asyncio_loop *loop, int fd, struct readiness_fd *entry, unsigned wanted);
+void uring_forget(struct asyncio_loop *loop, int fd, struct readiness_fd *entry);
+void uring_polled(struct asyncio_loop *loop, uint64_t data, int result, unsigned flags);
+void uring_arm_all(struct asyncio_loop *loop);
+void uring_leave_user_fd(struct asyncio_loop *loop, int fd);
+void uring_watch_no_more(struct asyncio_loop *loop, int fd);
+
+#endif
+#endif
