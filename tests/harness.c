@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "backend.h"
 #include "torture/torture.h"
 
 #if __has_include(<valgrind/valgrind.h>)
@@ -513,6 +514,8 @@ int main(int argc, char **argv)
     for (int i = 0; command.list && i < selected_count; i++)
         puts(selected[i]->name);
     if (command.list)
+        return 0;
+    if (!backend_as_wanted(argv[0]))
         return 0;
     prepare();
     command.torture.count = selected_count;
