@@ -1,27 +1,17 @@
 /* switch.c - tasks that do nothing but let each other run.
  *
  * The case says how many tasks take turns; the time is that of one step, which is one switch from a
- * task to the next through the scheduler.  The main task is one of them: when it comes back from
- * its sleep, every other one has taken a step.
+ * task to the next through the scheduler.  All are alike; the main task only waits for their end.
  */
 #include <asyncio.h>
 
 #include "bench.h"
 
 struct ring {
-    size_t tasks, steps;
-    bool over;
+    size_t tasks, rounds, ended;
+    double start;
+    asyncio_event over;
 };
-
-static int spin(void *arg)
-{
-    struct ring *ring = arg;
-    int r = 0;
-
-    while (!ring->over && r == 0)
-        r = asyncio_sleep(0);
-    return r;
-}
 
 static int turn(size_t rounds)
 {
@@ -32,27 +22,37 @@ static int turn(size_t rounds)
     return r;
 }
 
+/* The first to have taken a step starts the clock: by then all the others have been started. */
+static int spin(void *arg)
+{
+    struct ring *ring = arg;
+
+    int r = turn(1);
+    if (ring->start == 0)
+        ring->start = bench_cpu_ns();
+    if (r == 0)
+        r = turn(ring->rounds);
+    if (++ring->ended == ring->tasks)
+        asyncio_event_set(&ring->over);
+    return r;
+}
+
 static int measure(void *arg)
 {
     struct ring *ring = arg;
-    size_t rounds = ring->steps / ring->tasks;
     int r = 0;
 
-    for (size_t i = 1; i < ring->tasks && r == 0; i++)
+    for (size_t i = 0; i < ring->tasks && r == 0; i++)
         r = asyncio_create_task(NULL, spin, ring, NULL);
     if (r == 0)
-        r = turn(1);
-    double start = bench_cpu_ns();
-    if (r == 0)
-        r = turn(rounds);
-    bench_print("ns", (bench_cpu_ns() - start) / (double)(rounds * ring->tasks));
-    ring->over = true;
-    return r < 0 ? r : turn(1);
+        r = asyncio_event_wait(&ring->over);
+    bench_print("ns", (bench_cpu_ns() - ring->start) / (double)(ring->rounds * ring->tasks));
+    return r;
 }
 
 static void run(size_t tasks, size_t steps)
 {
-    struct ring ring = { .tasks = tasks, .steps = steps };
+    struct ring ring = { .tasks = tasks, .rounds = steps / tasks };
 
     bench_require(asyncio_run(measure, &ring) == 0, "the run");
 }

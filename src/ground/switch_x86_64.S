@@ -72,7 +72,10 @@ asyncio_fiber_swap_:
     .size asyncio_fiber_swap_, . - asyncio_fiber_swap_
 
 /* The first frame of a fiber: rbx is arg, r12 entry; the stack pointer is aligned to 16.  The nop
- * is there because unwinders look up the byte before an address to go on at. */
+ * is there because unwinders look up the byte before an address to go on at.
+ *
+ * As if it called entry, but by a jump: entry never returns, and a call without its return would
+ * have the returns of whoever comes after mispredicted. */
     .globl asyncio_fiber_entry_
     .hidden asyncio_fiber_entry_
     .type asyncio_fiber_entry_, @function
@@ -83,7 +86,10 @@ asyncio_fiber_entry_:
     nop
 .Lentry:
     movq %rbx, %rdi
-    callq *%r12
+    leaq .Lended(%rip), %rax
+    pushq %rax
+    jmpq *%r12
+.Lended:
     ud2
     .cfi_endproc
     .size asyncio_fiber_entry_, . - asyncio_fiber_entry_

@@ -27,8 +27,7 @@
  * per request than without. */
 #define RING_FLAGS                                                                                 \
     (IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER |                   \
-     IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_R_DISABLED |            \
-     IORING_SETUP_CQSIZE)
+     IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_CQSIZE)
 
 /* Both queues in one mapping; nothing is lost when completions are more than there is room for; a
  * time limit as an argument; operations that are not done in order. */
@@ -124,13 +123,6 @@ void ring_close(struct ring *ring)
         (void)munmap(ring->shared, ring->shared_size);
     sys_close(ring->fd);
     *ring = (struct ring){ .fd = -1 };
-}
-
-int ring_enable(struct ring *ring)
-{
-    if (fault_fails())
-        return -ENOMEM;
-    return call_register(ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 }
 
 int ring_knows(const struct ring *ring, const uint8_t *opcodes, size_t count)

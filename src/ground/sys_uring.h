@@ -1,8 +1,8 @@
 /* sys_uring.h - part of the porting contract (sys.h): the io_uring of Linux.
  *
  * A ring is shared memory: submissions go in at one tail, completions come out at the other head.
- * Here are the calls and the memory; who puts what there is the loop's business.  A ring is made
- * disabled, and is from ring_enable() on that thread's, which alone may enter it.
+ * Here are the calls and the memory; who puts what there is the loop's business.  A ring is the
+ * thread's that made it, which alone may enter it.
  */
 #ifndef ASYNCIO_GROUND_SYS_URING_H
 #define ASYNCIO_GROUND_SYS_URING_H
@@ -36,7 +36,6 @@ struct ring {
  * too old. */
 int ring_open(struct ring *ring, unsigned entries);
 void ring_close(struct ring *ring);
-int ring_enable(struct ring *ring);
 
 /* Whether the kernel has all of these operations; or an error. */
 int ring_knows(const struct ring *ring, const uint8_t *opcodes, size_t count);

@@ -154,18 +154,16 @@ static void wait_uring(struct asyncio_loop *loop, int64_t timeout_ns)
 
 /* ---- whose it is ---- */
 
+/* Fails only for a thread that has none yet: what a run left behind can be cleared up by another.
+ */
 static int start_ring(struct uring *uring)
 {
     int me = sys_thread_id(), r = 0;
 
-    if (uring->thread != 0 && uring->thread != me) {
+    if (uring->thread != me)
         ring_close(&uring->ring);
-        uring->thread = 0;
-    }
     if (uring->ring.fd < 0)
         r = ring_open(&uring->ring, ENTRIES);
-    if (r == 0 && uring->thread == 0)
-        r = ring_enable(&uring->ring);
     if (r == 0)
         uring->thread = me;
     return r;
@@ -293,29 +291,35 @@ static void disown_uring(struct asyncio_loop *loop, int fd)
     readiness_disown(loop, fd);
 }
 
-static int open_uring(struct asyncio_loop *loop)
+static int open_ring(struct uring *uring)
 {
     static const uint8_t opcodes[] = { IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL, IORING_OP_RECV,
                                        IORING_OP_SEND };
+    int r = ring_open(&uring->ring, ENTRIES);
+
+    if (r < 0)
+        return r;
+    uring->thread = sys_thread_id();
+    r = ring_knows(&uring->ring, opcodes, sizeof opcodes / sizeof *opcodes);
+    if (r <= 0)
+        ring_close(&uring->ring);
+    return r < 0 ? r : r > 0 ? 0 : -EOPNOTSUPP;
+}
+
+static int open_uring(struct asyncio_loop *loop)
+{
     struct uring *uring = memory_zeroed(sizeof *uring);
 
     if (uring == NULL)
         return -ENOMEM;
     uring->readiness.arm = uring_arm;
     uring->readiness.forget = uring_forget;
-    int r = ring_open(&uring->ring, ENTRIES);
-    if (r == 0) {
-        r = ring_knows(&uring->ring, opcodes, sizeof opcodes / sizeof *opcodes);
-        r = r == 0 ? -EOPNOTSUPP : r < 0 ? r : 0;
-        if (r < 0)
-            ring_close(&uring->ring);
-    }
-    if (r < 0) {
+    int r = open_ring(uring);
+    if (r < 0)
         memory_free(uring);
-        return r;
-    }
-    loop->backend_state = uring;
-    return 0;
+    else
+        loop->backend_state = uring;
+    return r;
 }
 
 static void close_uring(struct asyncio_loop *loop)

@@ -205,7 +205,15 @@ static inline void loop_return_soon(struct asyncio_loop *loop)
     loop->return_soon = true;
 }
 
-/* Takes what loop_peek() showed. */
+/* Takes what loop_peek() showed, which is the first of the batch. */
+static inline void loop_take_first(struct asyncio_loop *loop, struct asyncio_handle *handle)
+{
+    loop->batch.next_ = handle->queued_.link_.next_;
+    loop->batch.next_->prev_ = &loop->batch;
+    handle->state_ &= ~(unsigned)HANDLE_STATE_MASK;
+    loop->steps_left--;
+}
+
 static inline void loop_take(struct asyncio_loop *loop, struct asyncio_handle *handle)
 {
     circle_remove(&handle->queued_.link_);

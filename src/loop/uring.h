@@ -19,7 +19,7 @@ struct uring {
     bool stale;                  /* what was reported since the last turn may be no more */
     bool parking;                /* what comes back cancelled is for the next run */
     bool wake_watched;           /* the loop's wake-up descriptor is */
-    int thread;                  /* whose ring it is; 0: nobody's yet */
+    int thread;                  /* whose ring it is */
     size_t under_way;            /* requests that will have a completion yet */
     struct asyncio_link_ parked; /* operations for the next run */
 };

@@ -26,7 +26,13 @@ _Thread_local struct asyncio_task *task_current __attribute__((tls_model("initia
 static inline void make_current(asyncio_task *task)
 {
     task_current = task;
-    context_current = task != NULL ? &task->context : NULL;
+    context_current = &task->context;
+}
+
+static inline void make_none_current(void)
+{
+    task_current = NULL;
+    context_current = NULL;
 }
 
 /* Where to go from `self`, and makes that current.  `self` may be the answer. */
@@ -42,11 +48,11 @@ static inline struct fiber *choose_next(asyncio_task *self)
     }
     struct asyncio_handle *next = loop_peek(loop);
     if (UNLIKELY(next == NULL || next->fn_ != task_resume)) {
-        make_current(NULL);
+        make_none_current();
         return &self->scheduler->fiber;
     }
-    loop_take(loop, next);
-    make_current(next->arg_);
+    loop_take_first(loop, next);
+    make_current(CONTAINER_OF(next, asyncio_task, resume));
     return &CONTAINER_OF(next, asyncio_task, resume)->fiber;
 }
 
@@ -97,11 +103,37 @@ void task_run_eagerly(asyncio_task *task)
     reap(scheduler);
 }
 
-void task_leave(asyncio_task *task)
+/* For good. */
+__attribute__((noreturn)) static inline void leave(asyncio_task *task)
 {
     struct fiber *to = choose_next(task);
 
     fiber_exit(&task->fiber, to);
+}
+
+/* A fork's child has come back out of the body of a task of its parent's.  The loop is not its
+ * own, and must not go on here: the run ends. */
+static void end_run_in_child(asyncio_task *task)
+{
+    task_current = task;
+    loop_exit(task->loop, ASYNCIO_EWRONGLOOP);
+}
+
+/* Leaves by a jump out of here: see asyncio_fiber_entry_. */
+void task_main(void *arg)
+{
+    asyncio_task *task = arg;
+
+    reap(task->scheduler);
+    task->started = true;
+    int r = task->fn(task->arg);
+    if (task_current != task)
+        end_run_in_child(task);
+    if (task->scopes != NULL)
+        die("task '%s' returned with a %s still open; its storage is about to vanish",
+            asyncio_task_get_name(task), task->scopes->type_->kind);
+    task_end(task, r);
+    leave(task);
 }
 
 /* Debug mode: a task that was cancelled, hid it, and goes on suspending, hangs its owner. */
@@ -115,8 +147,14 @@ static void notice_dropped(asyncio_task *task)
                   asyncio_task_get_name(task), DROPPED_MAX);
 }
 
+/* What seldom has to be done before a wait. */
+static inline bool is_ordinary(const asyncio_task *self)
+{
+    return __builtin_expect(!self->must_cancel && !FAULTS && !self->loop->debug, 1);
+}
+
 /* What seldom precedes a wait: a request that came before is what it begins with; faults; debug. */
-static void prepare_wait(asyncio_task *self, struct wait *wait)
+__attribute__((noinline, cold)) static void prepare_wait(asyncio_task *self, struct wait *wait)
 {
     if (self->must_cancel && wait->type->cancel != NULL &&
         wait->type->cancel(wait, self->future.reason_))
@@ -127,23 +165,37 @@ static void prepare_wait(asyncio_task *self, struct wait *wait)
         notice_dropped(self);
 }
 
-int task_park(struct wait *wait)
+static inline __attribute__((always_inline)) int park(asyncio_task *self, struct wait *wait)
 {
-    asyncio_task *self = task_current;
-    int saved_errno = errno;
+    int saved_errno = *self->scheduler->errno_place;
 
     self->waiting = wait;
     self->budget = TASK_BUDGET;
-    if (UNLIKELY(self->must_cancel || FAULTS || self->loop->debug))
+    if (!is_ordinary(self))
         prepare_wait(self, wait);
     switch_away(self);
     self->waiting = NULL;
-    errno = saved_errno;
+    *self->scheduler->errno_place = saved_errno;
     if (UNLIKELY(self->must_cancel) && !wait->type->keeps_cancel) {
         self->must_cancel = false;
         return -ECANCELED;
     }
     return 0;
+}
+
+int task_park(struct wait *wait)
+{
+    return park(task_current, wait);
+}
+
+/* One wait for all tasks: there is nothing to tell of one that is ready. */
+int task_yield(asyncio_task *self)
+{
+    static const struct wait_type type = { .what = "gives way" };
+    static struct wait wait = { .type = &type };
+
+    loop_ready(self->loop, &self->resume);
+    return park(self, &wait);
 }
 
 void task_wake(asyncio_task *task)

@@ -30,6 +30,7 @@ static void begins(struct asyncio_loop *loop)
     struct scheduler *scheduler = loop->scheduler;
 
     scheduler->thread_id = sys_thread_id();
+    scheduler->errno_place = &errno;
     scheduler->fiber = (struct fiber){ 0 }; /* perhaps it ran in another thread before */
     scheduler->watching = stack_overflow_watch(find_running) == 0;
 }
@@ -147,6 +148,7 @@ static void freed(struct asyncio_loop *loop)
     asyncio_task *task, *next;
 
     debug_table_remove(scheduler);
+    task_give_names_back(scheduler);
     scheduler->loop = NULL;
     scheduler->allocated++; /* this function */
     scheduler->orphaned = true;

@@ -42,6 +42,26 @@ static char *lay_out(const struct stack *stack, asyncio_task **task, void **arg,
     return (char *)top;
 }
 
+/* A scheduler takes NAMES of them at a time, since each time costs as much as half of the rest;
+ * what is left at its end goes back if nobody has taken any since. */
+static uint64_t next_name(struct scheduler *scheduler)
+{
+    enum { NAMES = 64 };
+
+    if (scheduler->name == scheduler->last_name) {
+        scheduler->name = atomic_fetch_add_explicit(&names_made, NAMES, memory_order_relaxed);
+        scheduler->last_name = scheduler->name + NAMES;
+    }
+    return ++scheduler->name;
+}
+
+void task_give_names_back(const struct scheduler *scheduler)
+{
+    uint_fast64_t last = scheduler->last_name;
+
+    (void)atomic_compare_exchange_strong(&names_made, &last, scheduler->name);
+}
+
 /* Member by member: clearing all at once costs half of what making a task does.  `fiber` and
  * `sibling` are initialized by who uses them. */
 static void init(asyncio_task *task, struct scheduler *scheduler, const struct stack *stack,
@@ -78,7 +98,7 @@ static void init(asyncio_task *task, struct scheduler *scheduler, const struct s
     if (options->name != NULL)
         asyncio_task_set_name(task, options->name);
     else
-        task->name_number = atomic_fetch_add_explicit(&names_made, 1, memory_order_relaxed) + 1;
+        task->name_number = next_name(scheduler);
 }
 
 static int make(struct asyncio_loop *loop, asyncio_task **task, asyncio_coro *fn, void *arg,
@@ -193,7 +213,7 @@ static bool has_callbacks(const asyncio_task *task)
             handle_of((struct asyncio_link_ *)(uintptr_t)first)->fn_ != task_resume);
 }
 
-static void end(asyncio_task *task, int r)
+void task_end(asyncio_task *task, int r)
 {
     struct scheduler *scheduler = task->scheduler;
 
@@ -212,31 +232,6 @@ static void end(asyncio_task *task, int r)
         asyncio_task_ref(task);
     }
     scheduler->zombie = task;
-}
-
-/* A fork's child has come back out of the body of a task of its parent's.  The loop is not its
- * own, and must not go on here: the run ends. */
-static void end_run_in_child(asyncio_task *task)
-{
-    task_current = task;
-    loop_exit(task->loop, ASYNCIO_EWRONGLOOP);
-}
-
-void task_main(void *arg)
-{
-    asyncio_task *task = arg;
-
-    if (task->scheduler->zombie != NULL)
-        task_reap(task->scheduler);
-    task->started = true;
-    int r = task->fn(task->arg);
-    if (task_current != task)
-        end_run_in_child(task);
-    if (task->scopes != NULL)
-        die("task '%s' returned with a %s still open; its storage is about to vanish",
-            asyncio_task_get_name(task), task->scopes->type_->kind);
-    end(task, r);
-    task_leave(task);
 }
 
 /* ---- references ---- */

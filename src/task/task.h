@@ -77,12 +77,14 @@ struct scheduler {
     struct fiber *lent;   /* of the task on whose stack an exception handler runs, or NULL */
     asyncio_task *zombie; /* has ended; its stack is free once we are off it */
     struct asyncio_loop *loop;
+    int *errno_place;           /* of the thread that runs it: asking costs a call each time */
     struct asyncio_link_ all;   /* in the list of all schedulers: debug_table.h */
     int thread_id;              /* that runs it; 0: none does */
     struct asyncio_link_ tasks; /* all that have not ended */
     struct asyncio_link_ ended; /* those that have, while somebody holds them */
     size_t count;
     uint64_t made;
+    uint64_t name, last_name; /* numbers for names: the last given, and the last there is */
     struct stack_pool stacks;
     asyncio_task_factory *factory;
     size_t allocated; /* tasks whose stacks are in use, ended ones included */
@@ -101,6 +103,9 @@ int task_park(struct wait *wait);
 
 /* Makes a parked task ready.  At most once for each park. */
 void task_wake(asyncio_task *task);
+
+/* Lets every other ready task take a step. */
+int task_yield(asyncio_task *self);
 
 /* Lets every other ready task take a step, and delivers no cancellation. */
 void task_give_turn(asyncio_task *task);
@@ -231,8 +236,11 @@ void task_main(void *arg);
 /* Runs a new task up to its first suspension, now. */
 void task_run_eagerly(asyncio_task *task);
 
-/* Leaves a task that has ended, for good. */
-void task_leave(asyncio_task *task);
+/* The body has returned: tells those who wait. */
+void task_end(asyncio_task *task, int r);
+
+/* At the end of a scheduler: the numbers that no task has got. */
+void task_give_names_back(const struct scheduler *scheduler);
 
 extern const struct loop_client task_client;
 

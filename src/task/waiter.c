@@ -56,33 +56,28 @@ static int sleep_over(void *arg)
     return 0;
 }
 
-static int give_way(asyncio_task *self)
-{
-    static const struct wait_type type = { .what = "gives way" };
-    struct wait wait = { .type = &type };
-
-    task_wake(self);
-    return task_park(&wait);
-}
-
-int asyncio_sleep(double seconds)
+__attribute__((noinline)) static int sleep_for(asyncio_task *self, double seconds)
 {
     static const struct wait_type type = WAITER_TYPE("sleeps");
-    asyncio_task *self;
-    int r = task_require(&self);
-
-    if (r < 0)
-        return r;
-    if (isnan(seconds))
-        return -EINVAL;
-    if (seconds <= 0)
-        return give_way(self);
     struct waiter waiter = { .wait = { &type, NULL }, .task = self };
     asyncio_timer timer = { 0 };
-    r = asyncio_loop_call_later(self->scheduler->loop, &timer, seconds, sleep_over, &waiter);
+
+    if (isnan(seconds))
+        return -EINVAL;
+    int r = asyncio_loop_call_later(self->scheduler->loop, &timer, seconds, sleep_over, &waiter);
     if (r < 0)
         return r;
     r = task_park(&waiter.wait);
     asyncio_timer_cancel(&timer);
     return waiter.state == WAITER_CANCELLED ? -ECANCELED : r;
+}
+
+/* Apart from the rest: giving way needs no frame. */
+int asyncio_sleep(double seconds)
+{
+    asyncio_task *self = task_current;
+
+    if (self == NULL)
+        return ASYNCIO_ENOTASK;
+    return seconds <= 0 ? task_yield(self) : sleep_for(self, seconds);
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs the suites for io_uring where the kernel refuses it: they must pass by the fall-back.
 
-    run.py seccomp EPERM|ENOSYS REFUSE PROGRAM...    REFUSE is the launcher made of refuse.c
-    run.py sysctl PROGRAM...                         kernel.io_uring_disabled, for all of the machine
+    run.py seccomp EPERM|ENOSYS REFUSE PROGRAM...    REFUSE is made of refuse.c
+    run.py sysctl PROGRAM...     kernel.io_uring_disabled, for all of the machine
 
 Each program checks that its loops say what they fell back to, and why (tests/backend.c).
 """

@@ -54,7 +54,7 @@ BUGS = [
     Bug("timer of a cancelled sleep stays", "src/task/waiter.c",
         "    asyncio_timer_cancel(&timer);\n", ""),
     Bug("errno is lost in a suspension", "src/task/park.c",
-        "    errno = saved_errno;\n", ""),
+        "    *self->scheduler->errno_place = saved_errno;\n", "    (void)saved_errno;\n"),
     Bug("request that came too late is dropped", "src/task/await.c",
         "        self->must_cancel = true;\n", "        (void)self;\n"),
     Bug("uncancel leaves the request", "src/task/cancel.c",
