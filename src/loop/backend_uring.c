@@ -130,28 +130,6 @@ static void enter(struct uring *uring, int64_t timeout_ns)
         sys_pause_ns(PAUSE_NS); /* out of memory: it will be given it again */
 }
 
-/* Between two turns others may have read what was reported meanwhile. */
-static void look_again(struct asyncio_loop *loop)
-{
-    reap(loop);
-    uring_of(loop)->stale = false;
-}
-
-static void wait_uring(struct asyncio_loop *loop, int64_t timeout_ns)
-{
-    struct uring *uring = uring_of(loop);
-
-    watch_wake_up(loop);
-    if (uring->stale)
-        look_again(loop);
-    if (ring_completion(&uring->ring) != NULL || !circle_empty(&loop->ready))
-        timeout_ns = 0;
-    enter(uring, timeout_ns);
-    /* In virtual time "nothing happened" must be true of all that one request led to. */
-    while (reap(loop) > 0 && loop->virtual_time)
-        enter(uring, 0);
-}
-
 /* ---- whose it is ---- */
 
 /* Fails only for a thread that has none yet: what a run left behind can be cleared up by another.
@@ -169,20 +147,24 @@ static int start_ring(struct uring *uring)
     return r;
 }
 
-/* A thread that has ended left all its requests ended, too. */
 static int claim_uring(struct asyncio_loop *loop)
+{
+    const struct uring *uring = uring_of(loop);
+
+    return !uring->live || uring->thread == sys_thread_id() ? 0 : ASYNCIO_EWRONGLOOP;
+}
+
+/* Whether there is a ring now.  Where there is none, what is parked stays so until there is. */
+static bool go_live(struct asyncio_loop *loop)
 {
     struct uring *uring = uring_of(loop);
 
-    if (!uring->live || uring->thread == sys_thread_id())
-        return 0;
-    uring->parking = true;
-    reap(loop);
-    uring->parking = false;
-    if (uring->under_way > 0)
-        return ASYNCIO_EWRONGLOOP;
-    uring->live = false;
-    return 0;
+    if (start_ring(uring) < 0)
+        return false;
+    uring->live = true;
+    uring_arm_all(loop);
+    uring_start_parked(loop);
+    return true;
 }
 
 static int begin_uring(struct asyncio_loop *loop)
@@ -191,24 +173,19 @@ static int begin_uring(struct asyncio_loop *loop)
     int r = claim_uring(loop);
 
     uring->stale = uring->live;
-    if (r < 0 || uring->live)
-        return r;
-    r = start_ring(uring);
-    if (r < 0)
-        return r;
-    uring->live = true;
-    uring_arm_all(loop);
-    uring_start_parked(loop);
-    return 0;
+    if (r == 0 && !uring->live)
+        (void)go_live(loop); /* false: each wait will try again */
+    return r;
 }
 
-/* Takes back what the kernel has. */
-static void take_back(struct asyncio_loop *loop)
+void uring_take_back(struct asyncio_loop *loop)
 {
     struct uring *uring = uring_of(loop);
 
     uring->live = false;
     uring->parking = true;
+    if (uring->kept)
+        uring_take_from_thread(uring);
     if (uring->under_way > 0)
         (void)uring_cancel(uring, 0, IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY);
     while (uring->under_way > 0) {
@@ -222,10 +199,40 @@ static void end_uring(struct asyncio_loop *loop, bool for_good)
 {
     if (!uring_reachable(loop))
         return;
-    if (for_good)
-        take_back(loop);
-    else
-        (void)ring_flush(&uring_of(loop)->ring);
+    if (for_good) {
+        uring_take_back(loop);
+        return;
+    }
+    (void)ring_flush(&uring_of(loop)->ring); /* what it does not take, the next turn hands over */
+    uring_keep_with_thread(uring_of(loop));
+}
+
+/* ---- waiting ---- */
+
+/* Between two turns others may have read what was reported meanwhile. */
+static void look_again(struct asyncio_loop *loop)
+{
+    reap(loop);
+    uring_of(loop)->stale = false;
+}
+
+static void wait_uring(struct asyncio_loop *loop, int64_t timeout_ns)
+{
+    struct uring *uring = uring_of(loop);
+
+    if (!uring->live && !go_live(loop)) {
+        sys_pause_ns(timeout_ns >= 0 && timeout_ns < PAUSE_NS ? timeout_ns : PAUSE_NS);
+        return;
+    }
+    watch_wake_up(loop);
+    if (uring->stale)
+        look_again(loop);
+    if (ring_completion(&uring->ring) != NULL || !circle_empty(&loop->ready))
+        timeout_ns = 0;
+    enter(uring, timeout_ns);
+    /* In virtual time "nothing happened" must be true of all that one request led to. */
+    while (reap(loop) > 0 && loop->virtual_time)
+        enter(uring, 0);
 }
 
 /* ---- the contract ---- */
@@ -312,6 +319,7 @@ static int open_uring(struct asyncio_loop *loop)
 
     if (uring == NULL)
         return -ENOMEM;
+    uring->loop = loop;
     uring->readiness.arm = uring_arm;
     uring->readiness.forget = uring_forget;
     int r = open_ring(uring);
@@ -327,7 +335,7 @@ static void close_uring(struct asyncio_loop *loop)
     struct uring *uring = uring_of(loop);
 
     if (uring->live)
-        take_back(loop);
+        uring_take_back(loop);
     end_parked(uring, -1);
     readiness_close(loop);
     ring_close(&uring->ring);

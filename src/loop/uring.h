@@ -14,6 +14,9 @@
 
 struct uring {
     struct readiness readiness; /* first: readiness_of() */
+    struct asyncio_loop *loop;
+    struct uring *next_of_thread; /* see uring_thread.c */
+    bool kept;                    /* ... it is in that list */
     struct ring ring;
     bool live;                   /* the kernel has, or may be given, requests: by `thread` alone */
     bool stale;                  /* what was reported since the last turn may be no more */
@@ -49,6 +52,13 @@ void uring_hand_over(struct asyncio_loop *loop);
 /* Asks the kernel to end the request of this word, or with IORING_ASYNC_CANCEL_ANY and _ALL all;
  * nobody hears how that went. */
 int uring_cancel(struct uring *uring, uint64_t data, unsigned flags);
+
+/* Takes back what the kernel has: when a run ends, or its thread does. */
+void uring_take_back(struct asyncio_loop *loop);
+
+/* A thread that ends meanwhile takes it back; until the latter is called. */
+void uring_keep_with_thread(struct uring *uring);
+void uring_take_from_thread(struct uring *uring);
 
 /* ---- operations of its own: uring_ops.c ---- */
 

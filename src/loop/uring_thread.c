@@ -1,0 +1,54 @@
+/* uring_thread.c - threads that end while a loop's requests are theirs.
+ *
+ * After a single turn of a loop the kernel keeps its requests for the thread that made it.  Nobody
+ * else may ask for them, and the kernel does not end them with the thread.  So the thread takes
+ * them back as its last act, by a destructor, and the loop can go on elsewhere.
+ */
+#include "loop/uring.h"
+
+#if defined(ASYNCIO_URING)
+
+#include <pthread.h>
+
+static pthread_key_t key;
+static bool key_made;
+
+static void thread_ends(void *first)
+{
+    struct uring *next;
+
+    for (struct uring *uring = first; uring != NULL; uring = next) {
+        next = uring->next_of_thread;
+        uring->kept = false;
+        uring_take_back(uring->loop);
+    }
+}
+
+static void make_key(void)
+{
+    key_made = pthread_key_create(&key, thread_ends) == 0;
+}
+
+void uring_keep_with_thread(struct uring *uring)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    if (uring->kept || pthread_once(&once, make_key) != 0 || !key_made)
+        return;
+    uring->next_of_thread = pthread_getspecific(key);
+    uring->kept = pthread_setspecific(key, uring) == 0;
+}
+
+void uring_take_from_thread(struct uring *uring)
+{
+    struct uring *first = pthread_getspecific(key), **place = &first;
+
+    uring->kept = false;
+    while (*place != NULL && *place != uring)
+        place = &(*place)->next_of_thread;
+    if (*place != NULL)
+        *place = uring->next_of_thread;
+    (void)pthread_setspecific(key, first); /* there is room: it was set before */
+}
+
+#endif

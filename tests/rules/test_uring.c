@@ -1,0 +1,481 @@
+/* test_uring.c - what is the proactor's alone: io_uring, whose kernel works while we do something
+ * else, and who refuses it.
+ *
+ * Each makes its loops by asyncio_proactor_event_loop_new(), whatever back end the others are on.
+ */
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ground/sys.h"
+#include "ground/sys_uring.h"
+#include "loop/op.h"
+#include "loops.h"
+
+/* ---- refusing it: the linker puts this in place of ring_open() ---- */
+
+static int refusal;
+
+#if defined(ASYNCIO_URING)
+int __real_ring_open(struct ring *ring, unsigned entries);
+int __wrap_ring_open(struct ring *ring, unsigned entries);
+
+int __wrap_ring_open(struct ring *ring, unsigned entries)
+{
+    if (refusal == 0)
+        return __real_ring_open(ring, entries);
+    *ring = (struct ring){ .fd = -1 };
+    return refusal;
+}
+#endif
+
+/* ---- what they share ---- */
+
+static asyncio_loop *new_proactor(void)
+{
+    asyncio_loop *loop = NULL;
+
+    unsetenv("ASYNCIO_BACKEND");
+    int r = asyncio_proactor_event_loop_new(&loop, NULL);
+    if (r < 0 && !test_is_torture())
+        FAIL("no loop: %s", asyncio_error_name(r));
+    return loop;
+}
+
+static bool is_on_uring(const asyncio_loop *loop)
+{
+    return strncmp(asyncio_loop_backend_info(loop), "uring", 5) == 0;
+}
+
+/* NULL: torture has kept it from being made. */
+static asyncio_loop *proactor(void)
+{
+    asyncio_loop *loop = new_proactor();
+    char reason[128];
+
+    if (loop == NULL || is_on_uring(loop))
+        return loop;
+    snprintf(reason, sizeof reason, "no io_uring here, but %s", asyncio_loop_backend_info(loop));
+    asyncio_loop_unref(loop);
+    if (test_is_torture())
+        return NULL;
+    SKIP(reason);
+}
+
+struct receive {
+    asyncio_op op;
+    int result, done;
+    char data[8];
+};
+
+static void received(asyncio_op *op, int result)
+{
+    struct receive *receive = CONTAINER_OF(op, struct receive, op);
+
+    receive->result = result;
+    receive->done++;
+}
+
+struct sockets {
+    int mine, peer; /* the loop owns the first */
+};
+
+static bool make_sockets(asyncio_loop *loop, struct sockets *sockets)
+{
+    int fds[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
+        return false;
+    *sockets = (struct sockets){ fds[0], fds[1] };
+    if (loop_own_fd(loop, fds[0]) == 0)
+        return true;
+    sys_close(fds[0]);
+    sys_close(fds[1]);
+    return false;
+}
+
+static void start_receive(asyncio_loop *loop, struct receive *receive, int fd)
+{
+    receive->done = 0;
+    receive->op.done = received;
+    op_prepare(&receive->op, loop, OP_RECV, fd, receive->data, sizeof receive->data, NULL);
+    op_submit(&receive->op);
+}
+
+static void turns(asyncio_loop *loop, const struct receive *receive)
+{
+    for (int i = 0; i < 100 && receive->done == 0; i++)
+        turn(loop);
+}
+
+static void with_sockets(void (*body)(asyncio_loop *loop, struct sockets *sockets))
+{
+    asyncio_loop *loop = proactor();
+    struct sockets sockets;
+
+    if (loop == NULL)
+        return;
+    if (make_sockets(loop, &sockets)) {
+        body(loop, &sockets);
+        loop_close_fd(loop, sockets.mine);
+        sys_close(sockets.peer);
+    }
+    asyncio_loop_close(loop);
+    asyncio_loop_unref(loop);
+}
+
+#define URING_TEST(name)                                                                           \
+    static void name(asyncio_loop *loop, struct sockets *sockets);                                 \
+    TEST(uring_##name)                                                                             \
+    {                                                                                              \
+        with_sockets(name);                                                                        \
+    }                                                                                              \
+    static void name(asyncio_loop *loop, struct sockets *sockets)
+
+/* ---- who refuses it ---- */
+
+static void says(int error, const char *info)
+{
+    refusal = error;
+    asyncio_loop *loop = new_proactor();
+    refusal = 0;
+    if (loop == NULL)
+        return;
+    CHECK_STR(asyncio_loop_backend_info(loop), info);
+    turn(loop);
+    asyncio_loop_close(loop);
+    asyncio_loop_unref(loop);
+}
+
+TEST(uring_refused_falls_back_and_says_why)
+{
+#if !defined(ASYNCIO_URING)
+    SKIP("the kernel's headers know no io_uring");
+#endif
+    says(-EPERM, "epoll (io_uring: Operation not permitted)");
+    says(-ENOSYS, "epoll (io_uring: Function not implemented)");
+    says(-ENOMEM, "epoll (io_uring: Cannot allocate memory)");
+    says(-EINVAL, "epoll (io_uring: Invalid argument)");
+}
+
+TEST(uring_is_not_taken_where_another_is_asked_for)
+{
+    asyncio_loop *loop;
+
+    setenv("ASYNCIO_BACKEND", "poll", 1);
+    if (asyncio_proactor_event_loop_new(&loop, NULL) == 0) {
+        CHECK_STR(asyncio_loop_backend_info(loop), "poll");
+        asyncio_loop_unref(loop);
+    }
+    unsetenv("ASYNCIO_BACKEND");
+    if (asyncio_selector_event_loop_new(&loop, NULL) == 0) {
+        CHECK_STR(asyncio_loop_backend_info(loop), "epoll");
+        asyncio_loop_unref(loop);
+    }
+}
+
+/* ---- cancelling ---- */
+
+/* PLT-03: the kernel may write to it until it says that it does not. */
+URING_TEST(cancelled_operation_completes_later_and_once)
+{
+    struct receive receive;
+
+    start_receive(loop, &receive, sockets->mine);
+    turn(loop);
+    asyncio_op_cancel(&receive.op);
+    CHECK_INT(receive.op.private_.state_, receive.done > 0 ? OP_IDLE : OP_WAITING);
+    asyncio_op_cancel(&receive.op);
+    turns(loop, &receive);
+    for (int i = 0; i < 3; i++)
+        turn(loop);
+    CHECK_INT(receive.done, 1);
+    CHECK(receive.result == -ECANCELED || test_is_torture());
+}
+
+/* PLT-03: what came before that is the result, and not lost. */
+URING_TEST(bytes_that_meet_a_cancellation_are_kept)
+{
+    struct receive receive;
+
+    start_receive(loop, &receive, sockets->mine);
+    turn(loop);
+    CHECK_INT(write(sockets->peer, "abc", 3), 3);
+    asyncio_op_cancel(&receive.op);
+    turns(loop, &receive);
+    if (receive.result == -ECANCELED) {
+        start_receive(loop, &receive, sockets->mine);
+        turns(loop, &receive);
+    }
+    CHECK(receive.result == 3 || test_is_torture());
+}
+
+URING_TEST(descriptor_given_up_is_let_go_at_once)
+{
+    struct receive receive;
+    char byte;
+
+    start_receive(loop, &receive, sockets->mine);
+    turn(loop);
+    loop_close_fd(loop, sockets->mine);
+    sockets->mine = -1;
+    CHECK_INT(receive.op.private_.state_, receive.done > 0 ? OP_IDLE : OP_COMPLETED);
+    CHECK_INT(read(sockets->peer, &byte, 1), 0);
+    turns(loop, &receive);
+    CHECK_INT(receive.done, 1);
+    CHECK(receive.result == -ECANCELED || test_is_torture());
+}
+
+/* The user may close it, then, and its peer must see that. */
+URING_TEST(users_descriptor_is_let_go_after_its_wait)
+{
+    struct receive wait = { .op = { .done = received } };
+    char byte;
+
+    loop_disown_fd(loop, sockets->mine);
+    asyncio_op_poll(&wait.op, loop, sockets->mine, ASYNCIO_READABLE);
+    turn(loop);
+    asyncio_op_cancel(&wait.op);
+    turns(loop, &wait);
+    turn(loop);
+    sys_close(sockets->mine);
+    sockets->mine = -1;
+    CHECK(read(sockets->peer, &byte, 1) == 0 || test_is_torture());
+}
+
+TEST(uring_closed_with_operations_under_way)
+{
+    asyncio_loop *loop = proactor();
+    struct receive receive;
+    struct sockets sockets;
+
+    if (loop == NULL)
+        return;
+    if (make_sockets(loop, &sockets)) {
+        start_receive(loop, &receive, sockets.mine);
+        turn(loop);
+        CHECK_INT(asyncio_loop_close(loop), 0);
+        CHECK_INT(receive.done, 1);
+        CHECK(receive.result == -ECANCELED || test_is_torture());
+        sys_close(sockets.mine);
+        sys_close(sockets.peer);
+    }
+    asyncio_loop_unref(loop);
+}
+
+/* ---- more than there is room for ---- */
+
+enum { MANY = 1500 }; /* the kernel's queues have room for 256 and 1,024 */
+
+static void receive_many(asyncio_loop *loop, struct sockets *sockets, struct receive *receives)
+{
+    int count = 0, done = 0;
+
+    while (count < MANY && make_sockets(loop, &sockets[count]))
+        count++;
+    CHECK(count == MANY || test_is_torture());
+    for (int i = 0; i < count; i++)
+        start_receive(loop, &receives[i], sockets[i].mine);
+    turn(loop);
+    for (int i = 0; i < count; i++)
+        CHECK_INT(write(sockets[i].peer, "x", 1), 1);
+    for (int n = 0; n < 100 && done < count; n++) {
+        turn(loop);
+        for (int i = done = 0; i < count; i++)
+            done += receives[i].done;
+    }
+    CHECK_INT(done, count);
+    for (int i = 0; i < count; i++) {
+        CHECK(receives[i].result == 1 || test_is_torture());
+        loop_close_fd(loop, sockets[i].mine);
+        sys_close(sockets[i].peer);
+    }
+}
+
+TEST(uring_more_operations_than_its_queues_hold)
+{
+    static struct sockets sockets[MANY];
+    static struct receive receives[MANY];
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_max < 2 * MANY + 100)
+        SKIP("too few descriptors");
+    if (test_is_torture())
+        SKIP("torture would take hours");
+    limit.rlim_cur = 2 * MANY + 100;
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    asyncio_loop *loop = proactor();
+    receive_many(loop, sockets, receives);
+    asyncio_loop_close(loop);
+    asyncio_loop_unref(loop);
+}
+
+/* ---- threads ---- */
+
+static int stop_soon(void *arg)
+{
+    asyncio_loop_stop(arg);
+    return 0;
+}
+
+static void run_until_stopped(asyncio_loop *loop)
+{
+    asyncio_handle handle = { 0 };
+
+    if (asyncio_loop_call_soon(loop, &handle, stop_soon, loop) == 0)
+        asyncio_ignore(asyncio_loop_run_forever(loop));
+    asyncio_handle_cancel(&handle);
+}
+
+static void *runs(void *arg)
+{
+    run_until_stopped(arg);
+    return NULL;
+}
+
+static void *turns_once(void *arg)
+{
+    turn(arg);
+    return NULL;
+}
+
+static bool in_a_thread(void *(*fn)(void *arg), void *arg)
+{
+    pthread_t thread;
+
+    if (sys_thread_start(&thread, fn, arg, "test") < 0)
+        return false;
+    return pthread_join(thread, NULL) == 0;
+}
+
+/* A ring is one thread's.  What is under way when a run ends goes on in the next, wherever. */
+URING_TEST(loop_goes_on_in_another_thread)
+{
+    struct receive receive;
+
+    start_receive(loop, &receive, sockets->mine);
+    run_until_stopped(loop);
+    in_a_thread(runs, loop);
+    CHECK_INT(write(sockets->peer, "abc", 3), 3);
+    for (int i = 0; i < 10 && receive.done == 0; i++)
+        in_a_thread(runs, loop);
+    run_until_stopped(loop);
+    CHECK((receive.done == 1 && receive.result == 3) || test_is_torture());
+    asyncio_op_cancel(&receive.op);
+    turns(loop, &receive);
+    CHECK_INT(receive.done, 1);
+}
+
+/* After a single turn it stays; a thread that has ended leaves its requests ended. */
+URING_TEST(thread_that_has_ended_leaves_the_loop)
+{
+    struct receive receive;
+
+    start_receive(loop, &receive, sockets->mine);
+    in_a_thread(turns_once, loop);
+    CHECK_INT(write(sockets->peer, "abc", 3), 3);
+    turns(loop, &receive);
+    CHECK((receive.done == 1 && receive.result == 3) || test_is_torture());
+    asyncio_op_cancel(&receive.op);
+    turns(loop, &receive);
+    CHECK_INT(receive.done, 1);
+}
+
+struct other {
+    asyncio_loop *loop;
+    int turn, close;
+};
+
+static void *tries(void *arg)
+{
+    struct other *other = arg;
+
+    other->turn = asyncio_loop_run_once(other->loop, 0);
+    other->close = asyncio_loop_close(other->loop);
+    return NULL;
+}
+
+URING_TEST(loop_between_two_turns_is_its_threads)
+{
+    struct other other = { .loop = loop };
+    struct receive receive;
+
+    start_receive(loop, &receive, sockets->mine);
+    turn(loop);
+    if (receive.done == 0 && in_a_thread(tries, &other)) {
+        CHECK_INT(other.turn, ASYNCIO_EWRONGLOOP);
+        CHECK_INT(other.close, ASYNCIO_EWRONGLOOP);
+    }
+    asyncio_op_cancel(&receive.op);
+    turns(loop, &receive);
+    CHECK_INT(receive.done, 1);
+}
+
+/* ---- embedding ---- */
+
+static bool tells(asyncio_loop *loop)
+{
+    struct pollfd pollfd = { .fd = asyncio_loop_fd(loop), .events = POLLIN };
+
+    /* What has failed at once is no matter of the kernel's. */
+    return asyncio_loop_next_timeout(loop) == 0 || poll(&pollfd, 1, 5000) == 1;
+}
+
+/* Whoever runs single turns sleeps on the loop's descriptor; what was submitted by then, in a turn
+ * or between two, must be with the kernel. */
+URING_TEST(descriptor_tells_of_what_was_submitted)
+{
+    struct receive receive;
+
+    start_receive(loop, &receive, sockets->mine);
+    turn(loop);
+    CHECK_INT(write(sockets->peer, "abc", 3), 3);
+    CHECK(receive.done > 0 || tells(loop));
+    turns(loop, &receive);
+    CHECK_INT(receive.done, 1);
+    start_receive(loop, &receive, sockets->mine);
+    CHECK_INT(write(sockets->peer, "def", 3), 3);
+    CHECK(receive.done > 0 || tells(loop));
+    turns(loop, &receive);
+    CHECK_INT(receive.done, 1);
+}
+
+/* ---- listeners ---- */
+
+static int serves_nobody(asyncio_stream *stream, void *arg)
+{
+    (void)stream;
+    (void)arg;
+    return 0;
+}
+
+/* A request would hold the socket, and the port with it. */
+static int listens_twice(void *arg)
+{
+    asyncio_server_options options = { .host = "127.0.0.1", .no_reuse_address = true };
+    asyncio_server *server;
+
+    (void)arg;
+    for (int i = 0; i < 3; i++) {
+        TRY(asyncio_start_server(&server, serves_nobody, NULL, &options));
+        options.port = asyncio_server_port(server);
+        int r = asyncio_sleep(0.001);
+        asyncio_server_free(server);
+        TRY(r);
+    }
+    return 0;
+}
+
+TEST(uring_listener_is_free_at_once)
+{
+    asyncio_run_options options = { .loop_factory = asyncio_proactor_event_loop_new,
+                                    .leave_sigint = true };
+
+    unsetenv("ASYNCIO_BACKEND");
+    int r = asyncio_run_with(listens_twice, NULL, &options);
+    CHECK(r == 0 || test_is_torture());
+}
