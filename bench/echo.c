@@ -1,4 +1,5 @@
-/* echo.c - an echo server on streams.  It says its port, and ends when its last client has gone. */
+/* echo.c - an echo server on streams.  It says its port, and ends when its last client has gone.
+ * `echo timeout` has a time limit for each read. */
 #include <asyncio.h>
 
 #include "bench.h"
@@ -6,7 +7,16 @@
 struct echo {
     size_t clients;
     asyncio_event over;
+    bool limited;
 };
+
+static int limited_read(asyncio_stream *stream, void *data, size_t size)
+{
+    asyncio_timeout timeout = { 0 };
+
+    asyncio_timeout_enter(&timeout, 30);
+    return asyncio_timeout_exit(&timeout, asyncio_stream_read(stream, data, size));
+}
 
 static int echo(asyncio_stream *stream, void *arg)
 {
@@ -15,7 +25,8 @@ static int echo(asyncio_stream *stream, void *arg)
     int n, r = 0;
 
     all->clients++;
-    while (r >= 0 && (n = asyncio_stream_read(stream, data, sizeof data)) > 0)
+    while (r >= 0 && (n = all->limited ? limited_read(stream, data, sizeof data)
+                                       : asyncio_stream_read(stream, data, sizeof data)) > 0)
         r = asyncio_stream_write(stream, data, (size_t)n);
     if (--all->clients == 0)
         asyncio_event_set(&all->over);
@@ -38,9 +49,9 @@ static int serve(void *arg)
     return r;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    struct echo all = { 0 };
+    struct echo all = { .limited = argc > 1 && strcmp(argv[1], "timeout") == 0 };
 
     int r = asyncio_run(serve, &all);
     bench_require(r == 0, asyncio_strerror(r));

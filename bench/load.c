@@ -9,22 +9,12 @@
  * them: for counting something else, by way of what SERVER is started with.  The server runs on the
  * first processor and this on the second.
  */
-#include <arpa/inet.h>
-#include <dirent.h>
-#include <errno.h>
 #include <math.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "bench.h"
+#include "server.h"
 
 enum { EVENTS = 256, FINE = 32, COARSE = 64 };
 static const double WARM_UP = 0.1;
@@ -43,72 +33,6 @@ static struct load {
     size_t requests;
     uint32_t latencies[COARSE * FINE]; /* by their logarithm */
 } load;
-
-static double now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
-static void stay_on(int processor)
-{
-    cpu_set_t set;
-
-    if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
-        return;
-    CPU_ZERO(&set);
-    CPU_SET(processor, &set);
-    sched_setaffinity(0, sizeof set, &set);
-}
-
-/* ---- the server ---- */
-
-static pid_t start_server(char **argv, int *port)
-{
-    int pipes[2];
-
-    bench_require(pipe(pipes) == 0, "pipe");
-    pid_t pid = fork();
-    if (pid == 0) {
-        stay_on(0);
-        dup2(pipes[1], STDOUT_FILENO);
-        close(pipes[0]);
-        close(pipes[1]);
-        execvp(argv[0], argv);
-        _exit(127);
-    }
-    close(pipes[1]);
-    FILE *said = fdopen(pipes[0], "r");
-    bench_require(pid > 0 && said != NULL && fscanf(said, "port %d", port) == 1, "the server");
-    fclose(said);
-    return pid;
-}
-
-/* The processor time of all its threads. */
-static double server_cpu_ns(pid_t pid)
-{
-    char path[300];
-    double total = 0, spent;
-    struct dirent *entry;
-
-    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
-    DIR *tasks = opendir(path);
-    if (tasks == NULL)
-        return 0;
-    while ((entry = readdir(tasks)) != NULL) {
-        snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", (int)pid, entry->d_name);
-        FILE *file = entry->d_name[0] != '.' ? fopen(path, "r") : NULL;
-        if (file == NULL)
-            continue;
-        if (fscanf(file, "%lf", &spent) == 1)
-            total += spent;
-        fclose(file);
-    }
-    closedir(tasks);
-    return total;
-}
 
 /* ---- latencies ---- */
 
@@ -148,15 +72,12 @@ static void send_message(struct connection *connection)
     }
 }
 
-static void connect_one(struct connection *connection, int port)
+static void connect_one(struct connection *connection, unsigned which, int port)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
     struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = connection };
 
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     connection->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bench_require(connect(connection->fd, (struct sockaddr *)&address, sizeof address) == 0,
-                  "connect");
+    connect_from(connection->fd, which, port);
     setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
     bench_require(epoll_ctl(load.epoll, EPOLL_CTL_ADD, connection->fd, &event) == 0, "epoll_ctl");
 }
@@ -207,6 +128,7 @@ static void measure(pid_t server, double seconds)
     bench_print("per_second", requests / ((end - start) / 1e9));
     bench_print("p50_us", percentile_us(0.50));
     bench_print("p99_us", percentile_us(0.99));
+    bench_print("bytes", server_memory(server) / (double)load.count);
 }
 
 static void begin(size_t count, size_t size, int port)
@@ -217,7 +139,7 @@ static void begin(size_t count, size_t size, int port)
     bench_require(load.connections != NULL && load.message != NULL, "memory");
     memset(load.message, 'x', size);
     for (size_t i = 0; i < count; i++)
-        connect_one(&load.connections[i], port);
+        connect_one(&load.connections[i], (unsigned)(i / 20000), port);
     for (size_t i = 0; i < count; i++)
         send_message(&load.connections[i]);
 }
@@ -231,6 +153,7 @@ int main(int argc, char **argv)
         return 2;
     }
     stay_on(1);
+    allow_descriptors(strtoul(argv[1], NULL, 10));
     pid_t server = start_server(argv + 4, &port);
     begin(strtoul(argv[1], NULL, 10), strtoul(argv[2], NULL, 10), port);
     double seconds = strtod(argv[3], NULL);

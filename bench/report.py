@@ -20,14 +20,32 @@ def cell(figure):
     return number(figure["median"]) + ratio
 
 
+def has_figures(row):
+    return any(figure["median"] is not None or figure["missing"]
+               for figure in row["figures"].values())
+
+
+def tall_table(section, peers):
+    """With a line for each contestant, where there are many of them."""
+    rows = [row for row in section["rows"] if has_figures(row)]
+    yield [section["title"], *(row["name"] for row in rows)]
+    for peer in peers:
+        yield [peer, *(cell(row["figures"][peer]) if peer in row["figures"] else ""
+                       for row in rows)]
+    yield ["goal", *(row["goal"] for row in rows)]
+    yield ["", *(row["verdict"] for row in rows)]
+
+
 def section_table(section):
     """Lines of cells, the first being the heading."""
     peers = list(dict.fromkeys(name for row in section["rows"] for name in row["figures"]))
-    yield [section["title"], *peers, "goal", ""]
+    if len(peers) > 7:
+        yield from tall_table(section, peers)
+        return
+    yield [section["title"], *peers, "goal", "and we"]
     for row in section["rows"]:
         cells = [cell(row["figures"][peer]) if peer in row["figures"] else "" for peer in peers]
-        if any(figure["median"] is not None for figure in row["figures"].values()) or any(
-                figure["missing"] for figure in row["figures"].values()):
+        if has_figures(row):
             yield [row["name"], *cells, row["goal"], row["verdict"]]
 
 
@@ -55,13 +73,18 @@ def tables(results):
     yield from counter_tables(results["counters"])
 
 
+def is_words(table, column):
+    """Whether a column is to be read, and not compared."""
+    return column == 0 or (table[0][-1] == "and we" and column >= len(table[0]) - 2)
+
+
 def print_text(results):
     for table in tables(results):
         widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
         print()
         for line in table:
-            cells = [f"{text:<{width}}" if i == 0 or i >= len(line) - 2 and table[0][-1] == ""
-                     else f"{text:>{width}}" for i, (text, width) in enumerate(zip(line, widths))]
+            cells = [f"{text:<{width}}" if is_words(table, column) else f"{text:>{width}}"
+                     for column, (text, width) in enumerate(zip(line, widths))]
             print("  ".join(cells).rstrip())
 
 

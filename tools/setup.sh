@@ -7,13 +7,16 @@
 # What is there already is not touched: a second run does nothing and needs neither root nor network.
 set -eu
 
-# "a|b": either will do.
+# "a|b": either will do; "package@command": unless there is such a command, wherever from.
 needed='gcc g++ libc6-dev make cmake ninja-build pkg-config|pkgconf check libdw-dev libssl-dev openssl
     python3'
 # What the tests of the world start, and the libraries that the bridges lead to.
 needed="$needed libcurl4-openssl-dev|libcurl4-gnutls-dev libpq-dev libhiredis-dev redis-server postgresql socat
     nginx-light|nginx curl wrk iproute2"
-extra='clang clang-format clang-tidy libclang-rt-14-dev llvm gcovr valgrind libuv1-dev libst-dev libev-dev strace'
+extra='clang clang-format clang-tidy libclang-rt-14-dev llvm gcovr valgrind strace'
+# Peers to measure against.
+extra="$extra libuv1-dev libst-dev libev-dev libevent-dev libboost-dev liburing-dev python3-venv
+    golang-go@go cargo@cargo"
 
 case ${1-} in
     '') wanted=$needed ;;
@@ -34,6 +37,9 @@ is_installed() {
 missing=
 for alternatives in $wanted; do
     found=
+    command=${alternatives##*@}
+    alternatives=${alternatives%%@*}
+    if [ "$command" != "$alternatives" ] && command -v "$command" >/dev/null; then continue; fi
     for package in $(echo "$alternatives" | tr '|' ' '); do
         if is_installed "$package"; then found=yes; break; fi
     done

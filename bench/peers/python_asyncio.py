@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""python_asyncio.py - switch.c, spawn.c, queue.c, million.c, echo.c and process.c for Python's own
-asyncio.
+"""python_asyncio.py - the benchmarks of bench/ for Python's own asyncio, or for uvloop.
 
     python_asyncio.py CASE [COUNT]
+
+BENCH_UVLOOP in the environment: the loop is uvloop's.
 """
 import asyncio
+import os
 import sys
 import time
 
@@ -101,14 +103,21 @@ async def sleepers(count):
         task.cancel()
 
 
-async def echo(_):
+async def echo(_, timeout=None):
     clients, over = 0, asyncio.Event()
 
     async def serve(reader, writer):
         nonlocal clients
         clients += 1
         try:
-            while data := await reader.read(16 * 1024):
+            while True:
+                if timeout is None:
+                    data = await reader.read(16 * 1024)
+                else:
+                    async with asyncio.timeout(timeout):
+                        data = await reader.read(16 * 1024)
+                if not data:
+                    break
                 writer.write(data)
                 await writer.drain()
         except ConnectionError:
@@ -120,6 +129,78 @@ async def echo(_):
     server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=1024)
     print("port", server.sockets[0].getsockname()[1], flush=True)
     await over.wait()
+
+
+class Echo(asyncio.Protocol):
+    """echo() by a protocol and its transport."""
+    clients, over = 0, None
+
+    def connection_made(self, transport):
+        self.transport = transport
+        Echo.clients += 1
+
+    def data_received(self, data):
+        self.transport.write(data)
+
+    def connection_lost(self, _):
+        Echo.clients -= 1
+        if Echo.clients == 0:
+            Echo.over.set()
+
+
+async def protocol(_):
+    Echo.over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Echo, "127.0.0.1", 0, backlog=1024)
+    print("port", server.sockets[0].getsockname()[1], flush=True)
+    await Echo.over.wait()
+
+
+async def echo_timeout(_):
+    """echo() with a time limit for each read."""
+    await echo(0, timeout=30)
+
+
+async def reads(count, at_a_time=1):
+    loop = asyncio.get_running_loop()
+    file = os.open(os.environ["BENCH_FILE"], os.O_RDONLY)
+    places = os.fstat(file).st_size // 4096
+
+    async def read(seed):
+        state = seed
+        for _ in range(count // at_a_time):
+            state = (state * 1103515245 + 12345) % (1 << 31)
+            await loop.run_in_executor(None, os.pread, file, 4096, state % places * 4096)
+
+    wall, start = time.perf_counter_ns(), time.process_time_ns()
+    await asyncio.gather(*(read(seed) for seed in range(at_a_time)))
+    print(f"us {(time.perf_counter_ns() - wall) / 1000 / count:.2f}")
+    print(f"cpu_us {(time.process_time_ns() - start) / 1000 / count:.2f}")
+
+
+async def reads32(count):
+    await reads(count, 32)
+
+
+async def bulk(size, by_sendfile=False):
+    loop = asyncio.get_running_loop()
+    _, writer = await asyncio.open_connection("127.0.0.1", int(os.environ["BENCH_PORT"]))
+    start, data, sent = time.process_time_ns(), bytes(64 * 1024), 0
+    while sent < size and not by_sendfile:
+        writer.write(data)
+        await writer.drain()
+        sent += len(data)
+    if by_sendfile:
+        with open(os.environ["BENCH_FILE"], "rb") as file:
+            while sent < size:
+                sent += await loop.sendfile(writer.transport, file)
+    writer.close()
+    await writer.wait_closed()
+    print(f"cpu_s {(time.process_time_ns() - start) / 1e9 / (size / (1 << 30)):.4f}")
+
+
+async def sendfile(size):
+    await bulk(size, True)
 
 
 async def small(count):
@@ -139,7 +220,19 @@ async def large(count):
     await small(count)
 
 
+def main():
+    cases = {case.__name__: case for case in (
+        switch, one, many, pingpong, stream, sleepers, echo, echo_timeout, protocol, small, large,
+        reads, reads32, bulk, sendfile)}
+    case, count = sys.argv[1], int(float(sys.argv[2])) if len(sys.argv) > 2 else 0
+    if os.environ.get("BENCH_UVLOOP"):
+        import uvloop  # pylint: disable=import-outside-toplevel
+        loop = uvloop.new_event_loop()
+    else:
+        loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    loop.run_until_complete(cases[case](count))
+
+
 if __name__ == "__main__":
-    cases = {case.__name__: case for case in (switch, one, many, pingpong, stream, sleepers, echo,
-                                              small, large)}
-    asyncio.run(cases[sys.argv[1]](int(sys.argv[2]) if len(sys.argv) > 2 else 0))
+    main()

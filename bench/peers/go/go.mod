@@ -1,0 +1,3 @@
+module asyncio.example/bench
+
+go 1.19

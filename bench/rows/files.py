@@ -1,0 +1,70 @@
+"""Files in the page cache, and much data through one connection."""
+import atexit
+import os
+import tempfile
+
+from measure import OURS, PROACTOR, Ahead, AtMost, Command, Row, Section, Within
+from peers import go, python, tokio, uvloop
+
+SIZE = 64 * 1024 * 1024
+
+
+def make_file():
+    """One of 64 MiB, read once; its name is in the environment of all who are measured."""
+    handle, path = tempfile.mkstemp(prefix="asyncio-bench-")
+    with os.fdopen(handle, "wb") as file:
+        for _ in range(SIZE // (1 << 20)):
+            file.write(os.urandom(1 << 20))
+    atexit.register(os.remove, path)
+    with open(path, "rb") as file:
+        while file.read(1 << 20):
+            pass
+    os.environ["BENCH_FILE"] = path
+
+
+def reads(quick):
+    scale = 0.2 if quick else 1
+
+    def contestants(case, in_others):
+        many, few = str(int(200000 * scale)), str(int(20000 * scale))
+        return {OURS: Command("./files", case, many, ASYNCIO_BACKEND="epoll"),
+                PROACTOR: Command("./files", case, many, ASYNCIO_BACKEND="uring"),
+                "bare pread": Command("./bare_files", case, many),
+                "libuv": Command("./uv_files", case, few, needs="libuv1-dev"),
+                "Go": go(in_others, many, GOMAXPROCS="2"), "tokio": tokio(in_others, few),
+                "CPython asyncio": python(in_others, str(int(5000 * scale)))}
+
+    many, one = contestants("many", "reads32"), contestants("one", "reads")
+    return Section("4 KiB at random from the page cache, us for each", [
+        Row("32 at a time", "us", many, "us", [AtMost(1.3), Ahead(1.5, "libuv")]),
+        Row("... CPU us", "us", many, "cpu_us"),
+        Row("one at a time", "us", one, "us", [AtMost(1.5), Ahead(20, "libuv", "tokio")]),
+        Row("... CPU us", "us", one, "cpu_us"),
+    ])
+
+
+def bulk(quick):
+    size = str(1 << 28 if quick else 1 << 30)
+
+    def contestants(case, **others):
+        found = {OURS: Command("./bulk", case, size, ASYNCIO_BACKEND="epoll"),
+                 PROACTOR: Command("./bulk", case, size, ASYNCIO_BACKEND="uring"),
+                 "bare": Command("./bare_bulk", case, size), **others}
+        return {who: command.behind("./sink") for who, command in found.items()}
+
+    return Section("1 GiB to a peer on the same machine, CPU seconds", [
+        Row("by writes of 64 KiB", "s", contestants(
+            "write", **{"libuv": Command("./uv_files", "write", size, needs="libuv1-dev"),
+                        "Go": go("bulk", size), "tokio": tokio("bulk", size),
+                        "uvloop": uvloop("bulk", size),
+                        "CPython asyncio": python("bulk", size)}), "cpu_s",
+            [Within(1.05, "bare")]),
+        Row("by sendfile", "s", contestants(
+            "sendfile", **{"Go": go("sendfile", size),
+                           "CPython asyncio": python("sendfile", size)}), "cpu_s",
+            [Within(1.05, "bare")]),
+    ])
+
+
+def sections(quick):
+    return [reads(quick), bulk(quick)]
