@@ -81,7 +81,7 @@ def go(*words, **environment):
 
 
 def tokio(*words):
-    return Command("./tokiobench", *words, needs="Rust (cargo)")
+    return Command("./tokiobench", *words, needs="Rust 1.71")
 
 
 def python(*words):

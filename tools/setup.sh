@@ -14,9 +14,9 @@ needed='gcc g++ libc6-dev make cmake ninja-build pkg-config|pkgconf check libdw-
 needed="$needed libcurl4-openssl-dev|libcurl4-gnutls-dev libpq-dev libhiredis-dev redis-server postgresql socat
     nginx-light|nginx curl wrk iproute2"
 extra='clang clang-format clang-tidy libclang-rt-14-dev llvm gcovr valgrind strace'
-# Peers to measure against.
+# Peers to measure against.  tokio is not among them: it needs a newer Rust than Debian has.
 extra="$extra libuv1-dev libst-dev libev-dev libevent-dev libboost-dev liburing-dev python3-venv
-    golang-go@go cargo@cargo"
+    golang-go@go"
 
 case ${1-} in
     '') wanted=$needed ;;
