@@ -38,9 +38,8 @@ typedef struct asyncio_handle {
 
 typedef struct asyncio_timer {
     asyncio_handle handle;
-    size_t place_; /* in the heap, from 1; 0: not in it */
+    size_t place_; /* among those that are set, from 1; 0: not there */
     int64_t when_ns_;
-    uint64_t order_;
 } asyncio_timer;
 
 typedef struct asyncio_future {

@@ -44,6 +44,18 @@ static inline void list_push_front(struct asyncio_link_ *head, struct asyncio_li
     head->next_ = node;
 }
 
+static inline void list_insert_after(struct asyncio_link_ *head, struct asyncio_link_ *before,
+                                     struct asyncio_link_ *node)
+{
+    node->prev_ = before;
+    node->next_ = before->next_;
+    if (node->next_ != NULL)
+        node->next_->prev_ = node;
+    else
+        head->prev_ = node;
+    before->next_ = node;
+}
+
 static inline void list_remove(struct asyncio_link_ *head, struct asyncio_link_ *node)
 {
     if (node->prev_ != NULL)

@@ -122,8 +122,8 @@ void asyncio_handle_cancel(asyncio_handle *handle)
     } else if (state_of(handle) == HANDLE_READY) {
         circle_remove(&handle->queued_.link_);
     } else if (state_of(handle) == HANDLE_TIMED) {
-        timer_heap_remove(&handle->queued_.loop_->timers,
-                          CONTAINER_OF(handle, struct asyncio_timer, handle));
+        timers_remove(&handle->queued_.loop_->timers,
+                      CONTAINER_OF(handle, struct asyncio_timer, handle));
     } else {
         return;
     }

@@ -205,9 +205,8 @@ static void drop_timers(struct asyncio_loop *loop)
 {
     struct asyncio_timer *timer;
 
-    while ((timer = timer_heap_first(&loop->timers)) != NULL)
+    while ((timer = timers_any(&loop->timers)) != NULL)
         asyncio_timer_cancel(timer);
-    timer_heap_destroy(&loop->timers);
 }
 
 static void drop_handles(struct asyncio_loop *loop, struct asyncio_link_ *queue)

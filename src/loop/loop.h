@@ -26,7 +26,7 @@ enum { LOOP_QUANTUM_NS = 100000, LOOP_STEPS_MAX = 64, TIDY_UP_NS = 20000000 };
 enum handle_state {
     HANDLE_IDLE,      /* the caller's */
     HANDLE_READY,     /* in the ready queue or the batch */
-    HANDLE_TIMED,     /* in the heap of timers */
+    HANDLE_TIMED,     /* among the timers */
     HANDLE_REMOTE,    /* with loop->remote, under its lock */
     HANDLE_WATCHING,  /* a callback of a future that is not done */
     HANDLE_CANCELLED, /* the caller's; it was cancelled */
@@ -74,7 +74,7 @@ struct asyncio_loop {
     /* The ready queue and the current batch: circles, so that removing needs no head. */
     struct asyncio_link_ ready, batch;
     int64_t now_ns; /* as last read; see loop_time_ns() for the truth */
-    struct timer_heap timers;
+    struct timers timers;
     atomic_bool stopping;
     atomic_bool asleep; /* who clears it must signal wake_fd */
     int steps_left;     /* until the clock is read */

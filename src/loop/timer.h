@@ -1,8 +1,14 @@
-/* timer.h - the heap of timers: by deadline, equals in the order they were set.
+/* timer.h - the timers of a loop: by deadline, equals in the order they were set.
  *
- * Eight children to a node: with a million timers only the last level is not in the cache, and the
- * children of one are fetched together (a fifth faster than with four).  The deadline is beside the
- * pointer, so that moving one looks at no other timer but for equal deadlines.
+ * A wheel of wheels.  All that are set are due at `past` or later, and lie where their deadline
+ * first differs from it: sixteen slots for each hexadecimal digit, the list of a slot in the order
+ * of setting.  When the time of a slot has come, `past` becomes that time and its timers go where
+ * they differ from that, a digit further down; those that differ no more are due.  So equals are
+ * always in one list, and setting and cancelling take no search, and no memory.
+ *
+ * Those of a slot that has few are not moved but looked through, which spares a lone one all the
+ * digits that are left.  A slot may also hold a million timers.  It is emptied by shares
+ * (`emptying`); a timer that is set meanwhile and belongs among them goes to the end of its list.
  */
 #ifndef ASYNCIO_LOOP_TIMER_H
 #define ASYNCIO_LOOP_TIMER_H
@@ -11,33 +17,39 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct asyncio_timer;
+#include "asyncio/layout.h"
 
-struct timer_entry {
-    int64_t when_ns;
-    struct asyncio_timer *timer;
+enum { TIMER_DIGITS = 16, TIMER_SLOTS = 16 };
+
+struct timer_wheel {
+    uint64_t past;
+    unsigned used;                     /* which digits have timers */
+    unsigned slots_used[TIMER_DIGITS]; /* ... and which of their slots */
+    unsigned emptying;                 /* the place of a slot, from 1; 0: none */
+    struct asyncio_link_ slots[TIMER_DIGITS * TIMER_SLOTS];
 };
 
-struct timer_heap {
-    struct timer_entry *entries; /* from place 1 on, place 0 is not used */
-    size_t count, capacity;
-    uint64_t set; /* how many were ever set */
+struct timers {
+    struct timer_wheel wheel;
+    struct asyncio_link_
+        late; /* in order: those that were due before the wheel's `past` when set */
+    size_t count;
 };
 
-/* Sets when_ns_ and place_.  -ENOMEM. */
-int timer_heap_add(struct timer_heap *heap, struct asyncio_timer *timer, int64_t when_ns);
-void timer_heap_remove(struct timer_heap *heap, struct asyncio_timer *timer);
-void timer_heap_destroy(struct timer_heap *heap);
+/* Sets when_ns_ and place_. */
+void timers_add(struct timers *timers, struct asyncio_timer *timer, int64_t when_ns,
+                int64_t now_ns);
+void timers_remove(struct timers *timers, struct asyncio_timer *timer);
 
-/* NULL: none. */
-static inline struct asyncio_timer *timer_heap_first(const struct timer_heap *heap)
-{
-    return heap->count > 0 ? heap->entries[1].timer : NULL;
-}
+/* The first of those due by now, taken out; NULL: there is none, or *share is used up, which counts
+ * down what was looked at. */
+struct asyncio_timer *timers_take_due(struct timers *timers, int64_t now_ns, size_t *share);
 
-static inline bool timer_heap_due(const struct timer_heap *heap, int64_t now_ns)
-{
-    return heap->count > 0 && heap->entries[1].when_ns <= now_ns;
-}
+/* When to look again: the first deadline, or earlier where finding that would take long.
+ * INT64_MAX: nothing is set. */
+int64_t timers_next(const struct timers *timers);
+
+/* Any; NULL: none. */
+struct asyncio_timer *timers_any(const struct timers *timers);
 
 #endif

@@ -15,6 +15,7 @@
 #include "loop/op.h"
 
 static const int64_t LOOK_AGAIN_NS = NS_PER_S;
+enum { TIMERS_PER_TURN = 1024 };
 
 int64_t loop_time_ns(const struct asyncio_loop *loop)
 {
@@ -32,9 +33,7 @@ static void read_clock(struct asyncio_loop *loop)
 /* INT64_MAX: nothing is timed. */
 static int64_t next_deadline(const struct asyncio_loop *loop)
 {
-    const struct asyncio_timer *first = timer_heap_first(&loop->timers);
-
-    return first != NULL ? first->when_ns_ : INT64_MAX;
+    return timers_next(&loop->timers);
 }
 
 /* How long the loop may sleep; < 0: no limit. */
@@ -139,14 +138,14 @@ static void wait_kernel(struct asyncio_loop *loop, int64_t max_wait_ns)
 
 /* ---- the batch ---- */
 
+/* However many are due, the kernel is asked in between, and new callbacks get their turn. */
 static void collect_timers(struct asyncio_loop *loop)
 {
-    while (timer_heap_due(&loop->timers, loop->now_ns)) {
-        struct asyncio_timer *timer = timer_heap_first(&loop->timers);
+    size_t share = TIMERS_PER_TURN;
+    struct asyncio_timer *timer;
 
-        timer_heap_remove(&loop->timers, timer);
+    while ((timer = timers_take_due(&loop->timers, loop->now_ns, &share)) != NULL)
         loop_ready(loop, &timer->handle);
-    }
 }
 
 static void report_slow(struct asyncio_loop *loop, const asyncio_handle *handle, int64_t ns)
