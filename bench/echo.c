@@ -1,6 +1,7 @@
 /* echo.c - an echo server on streams.  It says its port, and ends when its last client has gone.
- * `echo timeout` has a time limit for each read. */
+ * `echo timeout` has a time limit for each read; `echo spin` looks for 100 us before it sleeps. */
 #include <asyncio.h>
+#include <asyncio/lowlevel.h>
 
 #include "bench.h"
 
@@ -52,8 +53,10 @@ static int serve(void *arg)
 int main(int argc, char **argv)
 {
     struct echo all = { .limited = argc > 1 && strcmp(argv[1], "timeout") == 0 };
+    bool spins = argc > 1 && strcmp(argv[1], "spin") == 0;
+    asyncio_loop_options loop_options = { .busy_poll = spins ? 100e-6 : 0 };
 
-    int r = asyncio_run(serve, &all);
+    int r = asyncio_run_with(serve, &all, &(asyncio_run_options){ .loop_options = &loop_options });
     bench_require(r == 0, asyncio_strerror(r));
     return 0;
 }

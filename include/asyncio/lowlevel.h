@@ -22,15 +22,20 @@ extern "C" {
 /* ---- loops ---------------------------------------------------------------------------------- */
 
 struct asyncio_loop_options {
-    const char *backend;            /* epoll, poll, sim (virtual time); or ASYNCIO_BACKEND */
+    const char *backend;            /* epoll, poll, uring, sim (virtual time); or ASYNCIO_BACKEND */
     enum asyncio_toggle debug;      /* default: ON if ASYNCIO_DEBUG is set */
     bool virtual_time;              /* stands still, and jumps to the next timer when all wait */
     size_t stack_size;              /* of its tasks; 256 KiB */
     void (*before_wait)(void *arg); /* around each wait for the kernel: to drop and take a lock */
     void (*after_wait)(void *arg);
     void *hook_arg;
-    uintptr_t reserved_[4];
+    double busy_poll; /* seconds to go on looking before it sleeps; 0: none.  See below */
+    uintptr_t reserved_[3];
 };
+
+/* busy_poll: waking a thread that sleeps takes tens of microseconds.  A loop that looks for
+ * something to do for as long as that, say 50e-6, answers sooner, and uses its processor while
+ * nothing happens.  It does so only while it has lately paid off, and not in virtual time. */
 
 /* A new loop, with one reference for the caller: the best one, one that waits for readiness
  * (epoll, poll), or one that has the kernel do the operation (io_uring, IOCP).  A back end that

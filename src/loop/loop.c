@@ -72,6 +72,7 @@ static void set_options(struct asyncio_loop *loop, const struct asyncio_loop_opt
     loop->before_wait = options->before_wait;
     loop->after_wait = options->after_wait;
     loop->hook_arg = options->hook_arg;
+    loop->spin_ns = options->busy_poll > 0 ? sys_seconds_to_ns(options->busy_poll) : 0;
     loop->slow_ns = sys_seconds_to_ns(SLOW_CALLBACK_DURATION);
     loop->stride = loop->steps_left = LOOP_STEPS_MAX;
     loop->process = sys_process_id();

@@ -76,19 +76,49 @@ static bool jobs_work(struct asyncio_loop *loop)
     return loop->jobs > atomic_load(&loop->jobs_waiting);
 }
 
+static bool something_came(struct asyncio_loop *loop)
+{
+    loop->backend->wait(loop, 0);
+    return !circle_empty(&loop->ready) || atomic_load(&loop->remote.pending) ||
+           atomic_load(&loop->stopping);
+}
+
+/* Looks again and again, instead of sleeping.  When that was for nothing a few times in a row it is
+ * tried now and then only. */
+static bool spin(struct asyncio_loop *loop, int64_t timeout_ns)
+{
+    enum { LOST_MOST = 8, NOW_AND_THEN = 32 };
+    int64_t limit = timeout_ns >= 0 && timeout_ns < loop->spin_ns ? timeout_ns : loop->spin_ns;
+    int64_t end = sys_now_ns() + limit;
+
+    if (loop->spin_lost >= LOST_MOST && loop->spin_lost++ % NOW_AND_THEN != 0)
+        return false;
+    do {
+        if (something_came(loop)) {
+            loop->spin_lost = 0;
+            return true;
+        }
+    } while (sys_now_ns() < end);
+    loop->spin_lost++;
+    return false;
+}
+
 /* The flag first, then the look at what other threads left: who adds to that looks at the flag
  * afterwards, so one of the two notices. */
 static void wait_backend(struct asyncio_loop *loop, int64_t timeout_ns)
 {
     if (loop->before_wait != NULL)
         loop->before_wait(loop->hook_arg);
-    if (timeout_ns != 0) {
+    bool came =
+        timeout_ns != 0 && loop->spin_ns > 0 && !loop->virtual_time && spin(loop, timeout_ns);
+    if (!came && timeout_ns != 0) {
         atomic_store(&loop->asleep, true);
         if (atomic_load(&loop->remote.pending) || atomic_load(&loop->stopping) ||
             (loop->virtual_time && loop->timers.count > 0 && !jobs_work(loop)))
             timeout_ns = 0;
     }
-    loop->backend->wait(loop, timeout_ns);
+    if (!came)
+        loop->backend->wait(loop, timeout_ns);
     atomic_store(&loop->asleep, false);
     if (loop->after_wait != NULL)
         loop->after_wait(loop->hook_arg);

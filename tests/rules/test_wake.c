@@ -1,6 +1,7 @@
 /* test_wake.c - a loop that sleeps for good is woken by other threads. */
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -39,9 +40,10 @@ static void *wake(void *arg)
 }
 
 /* It watches a socket to which nobody writes, so that it has no reason to look again. */
-static void sleep_until_woken(int (*how)(struct sleeping *sleeping))
+static void be_woken(asyncio_loop *loop, void *(*waker)(void *arg),
+                     int (*how)(struct sleeping *sleeping))
 {
-    struct sleeping sleeping = { .loop = loop_for_test(), .wake = how };
+    struct sleeping sleeping = { .loop = loop, .wake = how };
     pthread_t thread;
     int fds[2];
 
@@ -49,7 +51,7 @@ static void sleep_until_woken(int (*how)(struct sleeping *sleeping))
         return;
     CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     if (asyncio_loop_add_reader(sleeping.loop, fds[0], SAY("never")) == 0 &&
-        CHECK_INT(pthread_create(&thread, NULL, wake, &sleeping), 0)) {
+        CHECK_INT(pthread_create(&thread, NULL, waker, &sleeping), 0)) {
         CHECK_INT(asyncio_loop_run_forever(sleeping.loop), 0);
         pthread_join(thread, NULL);
     }
@@ -59,6 +61,11 @@ static void sleep_until_woken(int (*how)(struct sleeping *sleeping))
     close(fds[0]);
     close(fds[1]);
     CHECK_TRACE("");
+}
+
+static void sleep_until_woken(int (*how)(struct sleeping *sleeping))
+{
+    be_woken(loop_for_test(), wake, how);
 }
 
 /* EXE-09: a callback from another thread wakes a loop that waits for the kernel. */
@@ -71,4 +78,77 @@ TEST(EXE_09_a_callback_wakes_a_loop_asleep)
 TEST(stopping_wakes_a_loop_asleep)
 {
     sleep_until_woken(by_stop);
+}
+
+/* ---- looking before sleeping ---- */
+
+static asyncio_loop *spinning_loop(double seconds)
+{
+    asyncio_loop *loop = NULL;
+    int r = asyncio_new_event_loop(&loop, &(asyncio_loop_options){ .busy_poll = seconds });
+
+    if (r < 0 && !test_is_torture())
+        FAIL("no loop: %s", asyncio_error_name(r));
+    return loop;
+}
+
+static void *wake_at_once(void *arg)
+{
+    struct sleeping *sleeping = arg;
+
+    if (sleeping->wake(sleeping) < 0)
+        asyncio_loop_stop(sleeping->loop);
+    return NULL;
+}
+
+/* For ever, but for the waker: nobody signals a loop that does not sleep, it has to look. */
+TEST(a_callback_is_noticed_by_a_loop_that_spins)
+{
+    be_woken(spinning_loop(3600), wake_at_once, by_callback);
+}
+
+TEST(stopping_is_noticed_by_a_loop_that_spins)
+{
+    be_woken(spinning_loop(3600), wake_at_once, by_stop);
+}
+
+/* wake() waits until the loop says that it sleeps. */
+TEST(a_loop_that_has_spun_in_vain_sleeps)
+{
+    be_woken(spinning_loop(1e-4), wake, by_callback);
+}
+
+static int note_and_stop(void *arg)
+{
+    trace("read");
+    asyncio_loop_stop(arg);
+    return 0;
+}
+
+static void *write_byte(void *arg)
+{
+    if (write(*(int *)arg, "x", 1) != 1)
+        perror("write");
+    return NULL;
+}
+
+TEST(a_descriptor_is_noticed_by_a_loop_that_spins)
+{
+    asyncio_loop *loop = spinning_loop(3600);
+    pthread_t thread;
+    int fds[2];
+
+    if (loop == NULL)
+        return;
+    CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    if (asyncio_loop_add_reader(loop, fds[0], note_and_stop, loop) == 0 &&
+        CHECK_INT(pthread_create(&thread, NULL, write_byte, &fds[1]), 0)) {
+        CHECK_INT(asyncio_loop_run_forever(loop), 0);
+        pthread_join(thread, NULL);
+        CHECK(asyncio_loop_remove_reader(loop, fds[0]) == 1 || test_is_torture());
+    }
+    asyncio_loop_close(loop);
+    asyncio_loop_unref(loop);
+    close(fds[0]);
+    close(fds[1]);
 }
