@@ -31,8 +31,8 @@ bool uring_reachable(struct asyncio_loop *loop)
 {
     const struct uring *uring = uring_of(loop);
 
-    return uring->live && loop->process == sys_process_id() &&
-           (loop->running || uring->thread == sys_thread_id());
+    return uring->live && !uring->parking && loop->process == sys_process_id() &&
+           (loop->running || uring->thread == uring_this_thread());
 }
 
 struct io_uring_sqe *uring_request(struct uring *uring, int opcode, int fd, uint64_t data)
@@ -56,15 +56,14 @@ void uring_hand_over(struct asyncio_loop *loop)
         (void)ring_flush(&uring_of(loop)->ring); /* what it did not take, it will be given again */
 }
 
-int uring_cancel(struct uring *uring, uint64_t data, unsigned flags)
+void uring_cancel(struct uring *uring, uint64_t data, unsigned flags)
 {
-    struct io_uring_sqe *sqe = uring_request(uring, IORING_OP_ASYNC_CANCEL, -1, URING_NOBODY);
+    struct io_uring_sqe *sqe;
 
-    if (sqe == NULL)
-        return -ENOBUFS;
+    while ((sqe = uring_request(uring, IORING_OP_ASYNC_CANCEL, -1, URING_NOBODY)) == NULL)
+        sys_pause_ns(PAUSE_NS);
     sqe->addr = data;
     sqe->cancel_flags = flags;
-    return 0;
 }
 
 static void watch_wake_up(struct asyncio_loop *loop)
@@ -136,7 +135,8 @@ static void enter(struct uring *uring, int64_t timeout_ns)
  */
 static int start_ring(struct uring *uring)
 {
-    int me = sys_thread_id(), r = 0;
+    uint64_t me = uring_this_thread();
+    int r = 0;
 
     if (uring->thread != me)
         ring_close(&uring->ring);
@@ -151,7 +151,7 @@ static int claim_uring(struct asyncio_loop *loop)
 {
     const struct uring *uring = uring_of(loop);
 
-    return !uring->live || uring->thread == sys_thread_id() ? 0 : ASYNCIO_EWRONGLOOP;
+    return !uring->live || uring->thread == uring_this_thread() ? 0 : ASYNCIO_EWRONGLOOP;
 }
 
 /* Whether there is a ring now.  Where there is none, what is parked stays so until there is. */
@@ -172,27 +172,30 @@ static int begin_uring(struct asyncio_loop *loop)
     struct uring *uring = uring_of(loop);
     int r = claim_uring(loop);
 
+    if (r < 0)
+        return r;
     uring->stale = uring->live;
-    if (r == 0 && !uring->live)
+    if (!uring->live)
         (void)go_live(loop); /* false: each wait will try again */
-    return r;
+    return 0;
 }
 
+/* No longer live is the last thing that is said: another thread may wait for it. */
 void uring_take_back(struct asyncio_loop *loop)
 {
     struct uring *uring = uring_of(loop);
 
-    uring->live = false;
     uring->parking = true;
     if (uring->kept)
         uring_take_from_thread(uring);
     if (uring->under_way > 0)
-        (void)uring_cancel(uring, 0, IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY);
+        uring_cancel(uring, 0, IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY);
     while (uring->under_way > 0) {
         enter(uring, ring_completion(&uring->ring) != NULL ? 0 : -1);
         reap(loop);
     }
     uring->parking = false;
+    uring->live = false;
 }
 
 static void end_uring(struct asyncio_loop *loop, bool for_good)
@@ -229,6 +232,8 @@ static void wait_uring(struct asyncio_loop *loop, int64_t timeout_ns)
         look_again(loop);
     if (ring_completion(&uring->ring) != NULL || !circle_empty(&loop->ready))
         timeout_ns = 0;
+    if (!uring->wake_watched && timeout_ns != 0)
+        timeout_ns = PAUSE_NS; /* nobody could wake it */
     enter(uring, timeout_ns);
     /* In virtual time "nothing happened" must be true of all that one request led to. */
     while (reap(loop) > 0 && loop->virtual_time)
@@ -306,7 +311,7 @@ static int open_ring(struct uring *uring)
 
     if (r < 0)
         return r;
-    uring->thread = sys_thread_id();
+    uring->thread = uring_this_thread();
     r = ring_knows(&uring->ring, opcodes, sizeof opcodes / sizeof *opcodes);
     if (r <= 0)
         ring_close(&uring->ring);

@@ -6,6 +6,8 @@
 #ifndef ASYNCIO_LOOP_URING_H
 #define ASYNCIO_LOOP_URING_H
 
+#include <stdatomic.h>
+
 #include "ground/sys_uring.h"
 #include "loop/op.h"
 #include "loop/readiness.h"
@@ -18,11 +20,11 @@ struct uring {
     struct uring *next_of_thread; /* see uring_thread.c */
     bool kept;                    /* ... it is in that list */
     struct ring ring;
-    bool live;                   /* the kernel has, or may be given, requests: by `thread` alone */
+    atomic_bool live;            /* the kernel has, or may be given, requests: by `thread` alone */
     bool stale;                  /* what was reported since the last turn may be no more */
     bool parking;                /* what comes back cancelled is for the next run */
     bool wake_watched;           /* the loop's wake-up descriptor is */
-    int thread;                  /* whose ring it is */
+    uint64_t thread;             /* whose ring it is */
     size_t under_way;            /* requests that will have a completion yet */
     struct asyncio_link_ parked; /* operations for the next run */
 };
@@ -50,11 +52,15 @@ struct io_uring_sqe *uring_request(struct uring *uring, int opcode, int fd, uint
 void uring_hand_over(struct asyncio_loop *loop);
 
 /* Asks the kernel to end the request of this word, or with IORING_ASYNC_CANCEL_ANY and _ALL all;
- * nobody hears how that went. */
-int uring_cancel(struct uring *uring, uint64_t data, unsigned flags);
+ * nobody hears how that went.  Not asked, who waits for the end would wait for ever; so a kernel
+ * that takes nothing at the moment is waited for. */
+void uring_cancel(struct uring *uring, uint64_t data, unsigned flags);
 
 /* Takes back what the kernel has: when a run ends, or its thread does. */
 void uring_take_back(struct asyncio_loop *loop);
+
+/* Threads by numbers that, unlike the system's, no later thread is given again. */
+uint64_t uring_this_thread(void);
 
 /* A thread that ends meanwhile takes it back; until the latter is called. */
 void uring_keep_with_thread(struct uring *uring);

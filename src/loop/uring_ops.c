@@ -81,7 +81,7 @@ void uring_start(struct asyncio_loop *loop, asyncio_op *op)
 static void ask(struct asyncio_loop *loop, asyncio_op *op)
 {
     *marks(op) |= URING_ASKED;
-    (void)uring_cancel(uring_of(loop), (uint64_t)(uintptr_t)op | URING_OP, 0);
+    uring_cancel(uring_of(loop), (uint64_t)(uintptr_t)op | URING_OP, 0);
 }
 
 void uring_cancel_op(struct asyncio_loop *loop, asyncio_op *op)
@@ -132,7 +132,7 @@ void uring_op_completed(struct asyncio_loop *loop, asyncio_op *op, int result, u
         if (result == 0)
             return;
     }
-    op_complete(op, asked && result == -EINTR ? -ECANCELED : result);
+    op_complete(op, asked && (result == -EINTR || result == -EAGAIN) ? -ECANCELED : result);
 }
 
 void uring_start_parked(struct asyncio_loop *loop)

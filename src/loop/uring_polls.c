@@ -51,12 +51,13 @@ static uint64_t ticket(int fd, const struct readiness_fd *entry)
 static int watch(struct uring *uring, int fd, struct readiness_fd *entry, uint32_t events,
                  unsigned flags)
 {
-    if (fault_fails())
+    struct io_uring_sqe *sqe =
+        fault_fails() ? NULL : uring_request(uring, IORING_OP_POLL_ADD, fd, URING_POLL);
+
+    if (sqe == NULL)
         return -ENOSPC;
     entry->place++;
-    struct io_uring_sqe *sqe = uring_request(uring, IORING_OP_POLL_ADD, fd, ticket(fd, entry));
-    if (sqe == NULL)
-        return -ENOBUFS;
+    sqe->user_data = ticket(fd, entry);
     sqe->poll32_events = as_argument(events);
     sqe->len = flags;
     return 0;
@@ -89,12 +90,11 @@ static int check(int fd)
     return r == 0 ? -EPERM : r < 0 ? r : 0;
 }
 
+/* Anew even for the same: by now the number may be another file's. */
 static int arm_user(struct uring *uring, int fd, struct readiness_fd *entry, unsigned wanted)
 {
-    if (entry->watched == wanted)
-        return 0;
     if (entry->watched != 0)
-        (void)uring_cancel(uring, ticket(fd, entry), 0);
+        uring_cancel(uring, ticket(fd, entry), 0);
     entry->watched = 0;
     int r = watch(uring, fd, entry, to_poll(wanted), 0);
     if (r == 0)
@@ -130,9 +130,10 @@ void uring_leave_user_fd(struct asyncio_loop *loop, int fd)
     if (entry->owned || entry->watched == 0 || readiness_wanted(entry) != 0 ||
         !uring_reachable(loop))
         return;
-    (void)uring_cancel(uring_of(loop), ticket(fd, entry), 0);
+    uring_cancel(uring_of(loop), ticket(fd, entry), 0);
     entry->watched = 0;
     entry->place++;
+    loop->poll_due = true; /* before whoever hears of the end, and may close it, runs */
     uring_hand_over(loop);
 }
 
@@ -141,7 +142,7 @@ void uring_watch_no_more(struct asyncio_loop *loop, int fd)
     const struct readiness_fd *entry = &readiness_of(loop)->fds[fd];
 
     if (entry->armed)
-        (void)uring_cancel(uring_of(loop), ticket(fd, entry), 0);
+        uring_cancel(uring_of(loop), ticket(fd, entry), 0);
 }
 
 static void arm_again(struct asyncio_loop *loop, int fd)

@@ -10,15 +10,30 @@
 
 #include <pthread.h>
 
+#include "ground/sys.h"
+
 static pthread_key_t key;
 static bool key_made;
 
+uint64_t uring_this_thread(void)
+{
+    static atomic_uint_fast64_t last;
+    static _Thread_local uint64_t mine;
+
+    if (mine == 0)
+        mine = atomic_fetch_add(&last, 1) + 1;
+    return mine;
+}
+
+/* A fork's child has the thread, with this list, and nothing of the rings. */
 static void thread_ends(void *first)
 {
     struct uring *next;
 
     for (struct uring *uring = first; uring != NULL; uring = next) {
         next = uring->next_of_thread;
+        if (uring->loop->process != sys_process_id())
+            continue;
         uring->kept = false;
         uring_take_back(uring->loop);
     }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "ground/sys.h"
@@ -31,7 +32,34 @@ int __wrap_ring_open(struct ring *ring, unsigned entries)
     *ring = (struct ring){ .fd = -1 };
     return refusal;
 }
+
+/* ---- and here it takes no requests for a while: ring_next() ---- */
+
+static int requests_refused;
+
+struct io_uring_sqe *__real_ring_next(struct ring *ring);
+struct io_uring_sqe *__wrap_ring_next(struct ring *ring);
+
+struct io_uring_sqe *__wrap_ring_next(struct ring *ring)
+{
+    if (requests_refused == 0)
+        return __real_ring_next(ring);
+    requests_refused--;
+    return NULL;
+}
 #endif
+
+/* ---- the kernel gives a thread's number to a later one: sys_thread_id() ---- */
+
+static int thread_id_of_all;
+
+int __real_sys_thread_id(void);
+int __wrap_sys_thread_id(void);
+
+int __wrap_sys_thread_id(void)
+{
+    return thread_id_of_all > 0 ? thread_id_of_all : __real_sys_thread_id();
+}
 
 /* ---- what they share ---- */
 
@@ -247,6 +275,84 @@ URING_TEST(users_descriptor_is_let_go_after_its_wait)
     CHECK(read(sockets->peer, &byte, 1) == 0 || test_is_torture());
 }
 
+static int listen_at(asyncio_address *address)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd >= 0 && bind(fd, (const struct sockaddr *)address->data, address->size) == 0 &&
+        listen(fd, 1) == 0 && sys_getsockname(fd, address) == 0)
+        return fd;
+    sys_close(fd);
+    return -1;
+}
+
+struct accepting {
+    struct receive receive; /* first */
+    asyncio_address address;
+    int fd;
+};
+
+/* A request that held the socket would hold its port. */
+static void accept_over(asyncio_op *op, int result)
+{
+    struct accepting *accepting = CONTAINER_OF(op, struct accepting, receive.op);
+
+    received(op, result);
+    sys_close(accepting->fd);
+    accepting->fd = listen_at(&accepting->address);
+}
+
+static int cancel_accept(void *arg)
+{
+    asyncio_op_cancel(arg);
+    return 0;
+}
+
+URING_TEST(users_listener_is_free_when_its_wait_is_over)
+{
+    struct accepting accepting = { .receive = { .op = { .done = accept_over } } };
+    asyncio_handle handle = { 0 };
+
+    (void)sockets;
+    if (asyncio_address_init(&accepting.address, "127.0.0.1", 0) < 0)
+        return;
+    accepting.fd = listen_at(&accepting.address);
+    if (accepting.fd < 0)
+        return;
+    asyncio_op_accept(&accepting.receive.op, loop, accepting.fd, NULL);
+    turn(loop);
+    if (asyncio_loop_call_soon(loop, &handle, cancel_accept, &accepting.receive.op) < 0)
+        asyncio_op_cancel(&accepting.receive.op);
+    turns(loop, &accepting.receive);
+    asyncio_handle_cancel(&handle);
+    CHECK_INT(accepting.receive.done, 1);
+    CHECK(accepting.fd >= 0 || test_is_torture());
+    sys_close(accepting.fd);
+}
+
+/* What is under the number by now is not what is watched. */
+URING_TEST(users_number_that_is_another_files_is_watched_anew)
+{
+    struct receive first = { .op = { .done = received } }, second = { .op = { .done = received } };
+
+    loop_disown_fd(loop, sockets->mine);
+    asyncio_op_poll(&first.op, loop, sockets->mine, ASYNCIO_READABLE);
+    turn(loop);
+    struct sockets others;
+    if (make_sockets(loop, &others)) {
+        loop_disown_fd(loop, others.mine);
+        CHECK_INT(dup2(others.mine, sockets->mine), sockets->mine);
+        asyncio_op_poll(&second.op, loop, sockets->mine, ASYNCIO_READABLE);
+        CHECK_INT(write(others.peer, "x", 1), 1);
+        turns(loop, &second);
+        CHECK_INT(second.done, 1);
+        sys_close(others.mine);
+        sys_close(others.peer);
+    }
+    asyncio_op_cancel(&first.op);
+    turns(loop, &first);
+}
+
 TEST(uring_closed_with_operations_under_way)
 {
     asyncio_loop *loop = proactor();
@@ -312,6 +418,21 @@ TEST(uring_more_operations_than_its_queues_hold)
     receive_many(loop, sockets, receives);
     asyncio_loop_close(loop);
     asyncio_loop_unref(loop);
+}
+
+/* Whoever waits for the end of what was cancelled would wait for ever. */
+URING_TEST(cancellation_is_not_lost_when_no_request_is_taken)
+{
+    struct receive receive;
+
+    start_receive(loop, &receive, sockets->mine);
+    turn(loop);
+#if defined(ASYNCIO_URING)
+    requests_refused = 4;
+#endif
+    asyncio_op_cancel(&receive.op);
+    turns(loop, &receive);
+    CHECK_INT(receive.done, 1);
 }
 
 /* ---- threads ---- */
@@ -380,6 +501,48 @@ URING_TEST(thread_that_has_ended_leaves_the_loop)
     CHECK_INT(write(sockets->peer, "abc", 3), 3);
     turns(loop, &receive);
     CHECK((receive.done == 1 && receive.result == 3) || test_is_torture());
+    asyncio_op_cancel(&receive.op);
+    turns(loop, &receive);
+    CHECK_INT(receive.done, 1);
+}
+
+/* A later one may have its number, but not its ring. */
+URING_TEST(thread_has_the_number_of_an_earlier_one)
+{
+    struct receive receive;
+
+    thread_id_of_all = __real_sys_thread_id();
+    start_receive(loop, &receive, sockets->mine);
+    in_a_thread(runs, loop);
+    CHECK_INT(write(sockets->peer, "abc", 3), 3);
+    turns(loop, &receive);
+    CHECK((receive.done == 1 && receive.result == 3) || test_is_torture());
+    asyncio_op_cancel(&receive.op);
+    turns(loop, &receive);
+    CHECK_INT(receive.done, 1);
+}
+
+static void *forks(void *arg)
+{
+    int status = 0;
+
+    turn(arg);
+    pid_t child = fork();
+    if (child == 0)
+        return NULL; /* the child's only thread ends, and with it the process */
+    CHECK(child > 0);
+    CHECK_INT(waitpid(child, &status, 0), child);
+    CHECK_INT(status, 0);
+    return NULL;
+}
+
+/* A fork's child has the thread, but nothing of the ring. */
+URING_TEST(child_of_a_thread_leaves_the_ring_alone)
+{
+    struct receive receive;
+
+    start_receive(loop, &receive, sockets->mine);
+    in_a_thread(forks, loop);
     asyncio_op_cancel(&receive.op);
     turns(loop, &receive);
     CHECK_INT(receive.done, 1);
