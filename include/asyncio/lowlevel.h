@@ -67,7 +67,9 @@ int asyncio_loop_run_until_complete(asyncio_loop *loop, asyncio_future *future);
 ASYNCIO_THREADSAFE void asyncio_loop_stop(asyncio_loop *loop);
 
 /* For use inside another loop: one iteration that waits at most `max_wait`; how long it may wait at
- * most; a descriptor that is readable when it should not wait (-ENOTSUP). */
+ * most; a descriptor that is readable when it should not wait (-ENOTSUP).  On io_uring, between two
+ * iterations the loop is its thread's: another that continues or closes it gets
+ * ASYNCIO_EWRONGLOOP, until that thread has ended. */
 int asyncio_loop_run_once(asyncio_loop *loop, double max_wait);
 double asyncio_loop_next_timeout(const asyncio_loop *loop);
 int asyncio_loop_fd(const asyncio_loop *loop);

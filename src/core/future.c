@@ -14,7 +14,7 @@
 #include "ground/log.h"
 #include "loop/origin.h"
 
-int future_bind(asyncio_future *future, struct asyncio_loop *loop)
+int future_bind_first(asyncio_future *future, struct asyncio_loop *loop)
 {
     if (future->waiters_.loop_ == NULL) {
         future->waiters_.loop_ = loop;
@@ -22,12 +22,6 @@ int future_bind(asyncio_future *future, struct asyncio_loop *loop)
             future->made_at_ = origin_record();
     }
     return future->waiters_.loop_ == loop ? 0 : ASYNCIO_EWRONGLOOP;
-}
-
-void future_watch(asyncio_future *future, struct asyncio_handle *handle)
-{
-    handle->state_ = HANDLE_WATCHING | (handle->state_ & HANDLE_CONTEXT);
-    list_push_back(&future->waiters_.link_, &handle->queued_.link_);
 }
 
 void future_unwatch(asyncio_future *future, struct asyncio_handle *handle)

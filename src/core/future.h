@@ -35,10 +35,20 @@ void future_begin(asyncio_future *future, struct asyncio_loop *loop,
 void future_finish(asyncio_future *future, int result, const char *reason);
 
 /* Gives the future its loop, or finds that it has another: ASYNCIO_EWRONGLOOP. */
-int future_bind(asyncio_future *future, struct asyncio_loop *loop);
+int future_bind_first(asyncio_future *future, struct asyncio_loop *loop);
+
+static inline int future_bind(asyncio_future *future, struct asyncio_loop *loop)
+{
+    return future->waiters_.loop_ == loop ? 0 : future_bind_first(future, loop);
+}
 
 /* Queues a prepared handle behind those that wait. */
-void future_watch(asyncio_future *future, struct asyncio_handle *handle);
+static inline void future_watch(asyncio_future *future, struct asyncio_handle *handle)
+{
+    handle->state_ = HANDLE_WATCHING | (handle->state_ & HANDLE_CONTEXT);
+    list_push_back(&future->waiters_.link_, &handle->queued_.link_);
+}
+
 void future_unwatch(asyncio_future *future, struct asyncio_handle *handle);
 
 /* Reports a failure that nobody took. */

@@ -89,7 +89,7 @@ void context_node_unref(struct context_node *node)
     }
 }
 
-struct context_node *context_capture(void)
+struct context_node *context_capture_any(void)
 {
     struct context_slot *slot = current_slot();
 

@@ -24,9 +24,18 @@ extern _Thread_local struct context_slot *context_current
     __attribute__((tls_model("initial-exec")));
 
 /* A reference to the chain that is current; NULL is the empty chain, and costs nothing. */
-struct context_node *context_capture(void);
+struct context_node *context_capture_any(void);
 struct context_node *context_node_ref(struct context_node *node);
 void context_node_unref(struct context_node *node);
+
+static inline struct context_node *context_capture(void)
+{
+    const struct context_slot *slot = context_current;
+
+    if (slot != NULL && slot->values == NULL && slot->shared == NULL)
+        return NULL;
+    return context_capture_any();
+}
 
 /* A slot over `shared`, which it references, or else over the chain, which it takes. */
 void context_slot_init(struct context_slot *slot, struct asyncio_context *shared,

@@ -350,7 +350,7 @@ bool asyncio_loop_is_closed(const asyncio_loop *loop)
     return closed;
 }
 
-int loop_check(const struct asyncio_loop *loop)
+int loop_check_closely(const struct asyncio_loop *loop)
 {
     if (loop->closed)
         return ASYNCIO_ECLOSED;

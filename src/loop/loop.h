@@ -18,6 +18,7 @@
 
 #include "asyncio.h"
 #include "ground/list.h"
+#include "ground/sys.h"
 #include "loop/context.h"
 #include "loop/timer.h"
 
@@ -249,7 +250,14 @@ void loop_keep(struct asyncio_loop *loop);
 void loop_let_go(struct asyncio_loop *loop);
 
 /* 0, or why the loop cannot be used from here: ASYNCIO_ECLOSED, ASYNCIO_EWRONGLOOP. */
-int loop_check(const struct asyncio_loop *loop);
+int loop_check_closely(const struct asyncio_loop *loop);
+
+static inline int loop_check(const struct asyncio_loop *loop)
+{
+    if (loop->closed || loop->debug || loop->process != sys_process_id())
+        return loop_check_closely(loop);
+    return 0;
+}
 
 static inline void loop_hold(struct asyncio_loop *loop)
 {

@@ -50,10 +50,8 @@ static void forget_tasks(void)
     debug_table_forget();
 }
 
-struct scheduler *scheduler_of(struct asyncio_loop *loop)
+struct scheduler *scheduler_make(struct asyncio_loop *loop)
 {
-    if (loop->scheduler != NULL)
-        return loop->scheduler;
     struct scheduler *scheduler = memory_zeroed(sizeof *scheduler);
     if (scheduler == NULL)
         return NULL;

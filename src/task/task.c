@@ -80,8 +80,10 @@ static void init(asyncio_task *task, struct scheduler *scheduler, const struct s
     task->scheduler = scheduler;
     task->loop = loop;
     task->return_to = NULL;
-    context_slot_init(&task->context, options->context,
-                      options->context == NULL ? context_capture() : NULL);
+    if (options->context != NULL)
+        context_slot_init(&task->context, options->context, NULL);
+    else
+        task->context = (struct context_slot){ .values = context_capture() };
     task->scopes = NULL;
     task->references = 1;
     task->cancelling = 0;

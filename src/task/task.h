@@ -93,7 +93,12 @@ struct scheduler {
 };
 
 /* The loop's scheduler, made when first needed; NULL: no memory. */
-struct scheduler *scheduler_of(struct asyncio_loop *loop);
+struct scheduler *scheduler_make(struct asyncio_loop *loop);
+
+static inline struct scheduler *scheduler_of(struct asyncio_loop *loop)
+{
+    return loop->scheduler != NULL ? loop->scheduler : scheduler_make(loop);
+}
 
 /* ---- suspending ---- */
 
