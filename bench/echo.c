@@ -22,7 +22,7 @@ static int limited_read(asyncio_stream *stream, void *data, size_t size)
 static int echo(asyncio_stream *stream, void *arg)
 {
     struct echo *all = arg;
-    char data[16 * 1024];
+    char data[64 * 1024]; /* as the bare ones' and those of most peers */
     int n, r = 0;
 
     all->clients++;
