@@ -1,6 +1,9 @@
 /* write_queue.c - see write_queue.h. */
 #include "core/write_queue.h"
 
+/* Of one that has been emptied: what steady writing needs, so that it allocates nothing. */
+enum { KEPT_MAX = 1024 * 1024 };
+
 int write_queue_sum(const asyncio_bytes *parts, size_t count, size_t *size)
 {
     size_t sum = 0;
@@ -50,6 +53,8 @@ void write_queue_drop(struct write_queue *queue, size_t size)
 {
     byte_queue_drop(&queue->sending, size);
     queue->size -= size;
+    if (queue->size == 0 && queue->sending.capacity + queue->queued.capacity > KEPT_MAX)
+        write_queue_free(queue); /* no operation has it any more */
 }
 
 void write_queue_clear(struct write_queue *queue)

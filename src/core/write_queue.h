@@ -28,7 +28,8 @@ int write_queue_reserve(struct write_queue *queue, size_t size);
 void write_queue_push(struct write_queue *queue, const asyncio_bytes *parts, size_t count,
                       size_t skip);
 
-/* The first of the bytes, which stay where they are until dropped; not NULL while there are any. */
+/* The first of the bytes, which stay where they are until dropped; not NULL while there are any.
+ * With the last of them much memory is given back. */
 const char *write_queue_first(struct write_queue *queue, size_t *size);
 void write_queue_drop(struct write_queue *queue, size_t size);
 

@@ -12,6 +12,7 @@
 enum {
     READ_DIRECTLY = 512,          /* from this size on reading ahead is not worth the copy */
     EXACTLY_DIRECTLY = 16 * 1024, /* ... and the room for taking it back */
+    KEPT_MAX = 1024 * 1024,       /* what is kept of that, between two reads that find it empty */
 };
 
 /* ---- reading ahead ---- */
@@ -37,9 +38,17 @@ int stream_read_begin(struct asyncio_stream *stream, asyncio_task **task)
     return 0;
 }
 
+__attribute__((noinline, cold)) static void give_memory_back(struct asyncio_stream *stream)
+{
+    if (!stream->fed && byte_queue_size(&stream->ahead) == 0)
+        byte_queue_free(&stream->ahead);
+}
+
 int stream_read_end(struct asyncio_stream *stream, int r)
 {
     stream->reading = false;
+    if (stream->ahead.capacity > KEPT_MAX && stream->ahead.capacity > 4 * stream->limit)
+        give_memory_back(stream);
     /* Who waits for the end has left the reading to us. */
     if (stream->watchers > 0 && stream->type->advance(stream, false) < 0)
         stream_arrived(stream);

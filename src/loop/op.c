@@ -33,15 +33,23 @@ static bool takes_operations(const struct asyncio_loop *loop)
 void op_prepare(asyncio_op *op, struct asyncio_loop *loop, enum op_kind kind, int fd, void *data,
                 size_t size, asyncio_address *address)
 {
+    struct asyncio_op_ *private = &op->private_;
+
+    /* One by one: what the back end keeps in `backend_` begins with a mark, the rest is its own. */
     op->accepted = -1;
-    op->private_ = (struct asyncio_op_){
-        .handle_ = { .queued_ = { .loop_ = loop }, .fn_ = run_done, .arg_ = op },
-        .data_ = data,
-        .size_ = size,
-        .address_ = address,
-        .fd_ = fd,
-        .kind_ = kind,
-    };
+    private->handle_ =
+        (asyncio_handle){ .queued_ = { .loop_ = loop }, .fn_ = run_done, .arg_ = op };
+    private->data_ = data;
+    private->size_ = size;
+    private->address_ = address;
+    private->owner_ = NULL;
+    private->offset_ = 0;
+    private->fd_ = fd;
+    private->file_ = 0;
+    private->result_ = 0;
+    private->kind_ = kind;
+    private->state_ = OP_IDLE;
+    private->backend_[0] = 0;
 }
 
 void op_submit(asyncio_op *op)
