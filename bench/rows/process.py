@@ -102,5 +102,20 @@ def processes(quick):
     ])
 
 
+def tails(quick):
+    """How long a callback that is ready waits for its turn while something big happens."""
+    tenth = 10 if quick else 1
+
+    def row(case, count, name, what):
+        return Row(name, "us", {OURS: ours("./tail", case, str(count // tenth))}, what, (), 3)
+
+    return Section("A callback waits for its turn, us on the wall", [
+        row("timers", 1000000, "1,000,000 timers due at once: median", "p50_us"),
+        row("timers", 1000000, "... the longest", "max_us"),
+        row("cancel", 100000, "100,000 tasks cancelled: the longest", "max_us"),
+        row("ready", 100000, "100,000 tasks ready, again and again: the longest", "max_us"),
+    ])
+
+
 def sections(quick):
-    return [in_process(quick), timers(quick), memory(quick), processes(quick)]
+    return [in_process(quick), timers(quick), memory(quick), processes(quick), tails(quick)]
