@@ -6,7 +6,7 @@
  */
 #include "../rules/streams.h"
 
-enum { ROUNDS_QUIET = 6, ROUNDS_MOST = 40, MESSAGES = 200, MUCH = 300 * 1000 };
+enum { ROUNDS_QUIET = 6, ROUNDS_MOST = 40, MESSAGES = 200, MUCH = 300 * 1000, MORE = 4 << 20 };
 
 static int in_torture_fewer(int count)
 {
@@ -93,6 +93,24 @@ static int reads_much(struct side *side)
     return asyncio_stream_readexactly(side->stream, side->data, side->size);
 }
 
+static int writes_at_once(struct side *side)
+{
+    return asyncio_stream_write(side->stream, side->data, side->size);
+}
+
+static int reads_piecemeal(struct side *side)
+{
+    size_t have = 0;
+
+    while (have < side->size) {
+        size_t piece = side->size - have < 16384 ? side->size - have : 16384;
+
+        TRY(asyncio_stream_readexactly(side->stream, side->data + have, piece));
+        have += piece;
+    }
+    return 0;
+}
+
 /* ---- rounds ---- */
 
 static int play(struct side *a, struct side *b)
@@ -150,4 +168,31 @@ STREAM_TEST(lines_ask_for_no_memory, 0)
 STREAM_TEST(flow_control_asks_for_no_memory, 0)
 {
     return run_rounds(pair, writes_much, reads_much);
+}
+
+/* What is kept of one large write would be kept by thousands of idle connections. */
+static int write_again(struct pair *pair, size_t size, bool *asked)
+{
+    struct side a = { pair->a, writes_at_once, calloc(1, size), size };
+    struct side b = { pair->b, reads_piecemeal, calloc(1, size), size };
+    int r = a.data != NULL && b.data != NULL ? 0 : -ENOMEM;
+
+    for (int round = 0; round < in_torture_fewer(5) && r == 0; round++) {
+        long before = memory_requests();
+
+        r = play(&a, &b);
+        *asked = memory_requests() != before;
+    }
+    free(a.data);
+    free(b.data);
+    return r;
+}
+
+STREAM_TEST(much_memory_is_given_back, 0)
+{
+    bool asked = false;
+
+    TRY(write_again(pair, test_is_torture() ? 1000 : MORE, &asked));
+    CHECK(asked || test_is_torture());
+    return 0;
 }
