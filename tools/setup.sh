@@ -13,7 +13,9 @@ needed='gcc g++ libc6-dev make cmake ninja-build pkg-config|pkgconf check libdw-
 # What the tests of the world start, and the libraries that the bridges lead to.
 needed="$needed libcurl4-openssl-dev|libcurl4-gnutls-dev libpq-dev libhiredis-dev redis-server postgresql socat
     nginx-light|nginx curl wrk iproute2"
-extra='clang clang-format clang-tidy libclang-rt-14-dev llvm gcovr valgrind strace'
+# What the gate counts with (bench/gate).
+needed="$needed valgrind strace"
+extra='clang clang-format clang-tidy libclang-rt-14-dev llvm gcovr'
 # Peers to measure against.  tokio is not among them: it needs a newer Rust than Debian has.
 extra="$extra libuv1-dev libst-dev libev-dev libevent-dev libboost-dev liburing-dev python3-venv
     golang-go@go"
