@@ -7,7 +7,8 @@
  * message under way: it is sent again when the whole of it has come back.  With a time, what the
  * server's threads used meanwhile is read from /proc.  With a number of requests it just makes
  * them: for counting something else, by way of what SERVER is started with.  The server runs on the
- * first processor and this on the second.
+ * first processor and this on the second, unless BENCH_CORES=2.  With a SIZE of 0 nobody says
+ * anything: what a connection costs that is only there.
  */
 #include <math.h>
 #include <poll.h>
@@ -126,9 +127,25 @@ static void measure(pid_t server, double seconds)
     bench_print("requests", requests);
     bench_print("cpu_us", cpu / requests / 1e3);
     bench_print("per_second", requests / ((end - start) / 1e9));
+    bench_print("wall_us", (end - start) / requests / 1e3);
     bench_print("p50_us", percentile_us(0.50));
     bench_print("p99_us", percentile_us(0.99));
     bench_print("bytes", server_memory(server) / (double)load.count);
+}
+
+/* What accepting them cost, what they cost the server while they are idle, and its memory. */
+static void measure_idle(pid_t server, double accepting, double memory, double seconds)
+{
+    struct timespec quarter = { .tv_nsec = 250000000 };
+    double count = (double)load.count;
+
+    nanosleep(&quarter, NULL); /* let it accept the last */
+    double cpu = server_cpu_ns(server), start = now_ns();
+    bench_print("accept_us", (cpu - accepting) / count / 1e3);
+    while (now_ns() < start + seconds * 1e9)
+        nanosleep(&quarter, NULL);
+    bench_print("idle_us", (server_cpu_ns(server) - cpu) / 1e3 / ((now_ns() - start) / 1e9));
+    bench_print("bytes", (server_memory(server) - memory) / count);
 }
 
 static void begin(size_t count, size_t size, int port)
@@ -139,8 +156,8 @@ static void begin(size_t count, size_t size, int port)
     bench_require(load.connections != NULL && load.message != NULL, "memory");
     memset(load.message, 'x', size);
     for (size_t i = 0; i < count; i++)
-        connect_one(&load.connections[i], (unsigned)(i / 20000), port);
-    for (size_t i = 0; i < count; i++)
+        connect_one(&load.connections[i], (unsigned)(i / 10000), port);
+    for (size_t i = 0; size > 0 && i < count; i++)
         send_message(&load.connections[i]);
 }
 
@@ -152,12 +169,15 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: %s CONNECTIONS SIZE SECONDS|-REQUESTS SERVER...\n", argv[0]);
         return 2;
     }
-    stay_on(1);
+    choose_processor(1);
     allow_descriptors(strtoul(argv[1], NULL, 10));
     pid_t server = start_server(argv + 4, &port);
+    double cpu = server_cpu_ns(server), memory = server_memory(server);
     begin(strtoul(argv[1], NULL, 10), strtoul(argv[2], NULL, 10), port);
     double seconds = strtod(argv[3], NULL);
-    if (seconds > 0)
+    if (load.size == 0)
+        measure_idle(server, cpu, memory, seconds);
+    else if (seconds > 0)
         measure(server, seconds);
     else
         run(INFINITY, (size_t)-seconds);

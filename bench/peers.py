@@ -80,12 +80,18 @@ def go(*words, **environment):
     return Command("./gobench", *words, needs="Go (golang-go)", **environment)
 
 
-def tokio(*words):
-    return Command("./tokiobench", *words, needs="Rust 1.71")
+def tokio(*words, **environment):
+    return Command("./tokiobench", *words, needs="Rust 1.71", **environment)
 
 
 def python(*words):
     return Command("./python", "./peers/python_asyncio.py", *words, needs="python3-venv")
+
+
+def nginx():
+    return Command("nginx", "-p", "DIRECTORY", "-e", "stderr", "-c", "server.conf",
+                   needs="nginx-light",
+                   BENCH_TEMPLATE=os.path.join(HERE, "nginx.conf"))
 
 
 def uvloop(*words):

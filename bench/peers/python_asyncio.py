@@ -156,6 +156,28 @@ async def protocol(_):
     await Echo.over.wait()
 
 
+class Datagrams(asyncio.DatagramProtocol):
+    """An empty one ends it."""
+    over = None
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, addr):
+        if data:
+            self.transport.sendto(data, addr)
+        else:
+            Datagrams.over.set()
+
+
+async def datagrams(_):
+    Datagrams.over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(Datagrams, ("127.0.0.1", 0))
+    print("port", transport.get_extra_info("sockname")[1], flush=True)
+    await Datagrams.over.wait()
+
+
 async def echo_timeout(_):
     """echo() with a time limit for each read."""
     await echo(0, timeout=30)
@@ -222,8 +244,8 @@ async def large(count):
 
 def main():
     cases = {case.__name__: case for case in (
-        switch, one, many, pingpong, stream, sleepers, echo, echo_timeout, protocol, small, large,
-        reads, reads32, bulk, sendfile)}
+        switch, one, many, pingpong, stream, sleepers, echo, echo_timeout, protocol, datagrams,
+        small, large, reads, reads32, bulk, sendfile)}
     case, count = sys.argv[1], int(float(sys.argv[2])) if len(sys.argv) > 2 else 0
     if os.environ.get("BENCH_UVLOOP"):
         import uvloop  # pylint: disable=import-outside-toplevel

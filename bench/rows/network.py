@@ -1,6 +1,6 @@
 """Servers that are loaded from another processor."""
 from measure import OURS, PROACTOR, Ahead, AtMost, Command, Plus, Row, Section, Within
-from peers import go, python, tokio, uvloop
+from peers import go, nginx, python, tokio, uvloop
 
 BARE = "bare epoll"
 
@@ -12,6 +12,7 @@ def servers():
         PROACTOR: Command("./echo", ASYNCIO_BACKEND="uring"),
         BARE: Command("./bare_epoll"),
         "bare io_uring": Command("./bare_uring", needs="liburing-dev"),
+        "bare io_uring, multishot": Command("./bare_uring", "multishot", needs="liburing-dev"),
         "libuv uv_try_write": Command("./uv_echo", "try", needs="libuv1-dev"),
         "libuv uv_write": Command("./uv_echo", "write", needs="libuv1-dev"),
         "libev": Command("./ev_echo", needs="libev-dev"),
@@ -95,5 +96,77 @@ def timeouts(quick):
     ])
 
 
+def datagrams(quick):
+    load = ("./datagram_load", "100", "64", "0.2" if quick else "0.4")
+    all_servers = {
+        OURS: Command("./datagrams", ASYNCIO_BACKEND="epoll"),
+        PROACTOR: Command("./datagrams", ASYNCIO_BACKEND="uring"),
+        BARE: Command("./bare_datagrams"),
+        "libuv uv_udp_try_send": Command("./uv_datagrams", needs="libuv1-dev"),
+        "Go": go("datagrams"),
+        "tokio": tokio("datagrams"),
+        "uvloop protocol": uvloop("datagrams"),
+        "asyncio protocol": python("datagrams"),
+    }
+    commands = {who: server.behind(*load) for who, server in all_servers.items()}
+    return Section("UDP echo, 100 clients, the server's CPU us per datagram", [
+        Row("64 B", "us", commands, "cpu_us", [Ahead(1)]),
+    ])
+
+
+def web(quick):
+    """Whole programs, each in its usual form, with the same answer of a few bytes."""
+    load = ("./http_load.py", "100", "1" if quick else "2")
+    ours = ("./../examples/http_server", "PORT")
+    commands = {
+        OURS: Command(*ours, ASYNCIO_BACKEND="epoll").behind(*load),
+        PROACTOR: Command(*ours, ASYNCIO_BACKEND="uring").behind(*load),
+        "nginx": nginx().behind(*load),
+        "Go net/http": go("web", "PORT").behind(*load),
+    }
+    return Section("HTTP/1.1 by wrk, 100 connections kept alive, us per request", [
+        Row("server's CPU", "us", commands, "cpu_us", [Ahead(1)], 3),
+        Row("on the wall", "us", commands, "wall_us", (), 3),
+    ])
+
+
+def two_cores(quick):
+    """The load has no processor of its own then."""
+    load = ("./load", "100", "64", "0.3" if quick else "0.6")
+    both = {"BENCH_CORES": "2"}
+    commands = {
+        OURS: Command("./echo_threads", "2", ASYNCIO_BACKEND="epoll", **both).behind(*load),
+        PROACTOR: Command("./echo_threads", "2", ASYNCIO_BACKEND="uring", **both).behind(*load),
+        "asyncio, one loop": Command("./echo", ASYNCIO_BACKEND="epoll", **both).behind(*load),
+        "Go, GOMAXPROCS=2": go("echo", GOMAXPROCS="2", **both).behind(*load),
+        "tokio, two workers": tokio("echo2", **both).behind(*load),
+    }
+    return Section("Two cores for server and load together, 100 x 64 B, us per request", [
+        Row("on the wall", "us", commands, "wall_us"),
+        Row("server's CPU", "us", commands, "cpu_us"),
+    ])
+
+
+def connections(quick):
+    """From one to 100,000 of them, by several addresses of the loopback."""
+    chosen = [OURS, PROACTOR, BARE, "libuv uv_try_write", "Boost.Asio", "Go", "tokio"]
+    rows, counts = [], (1, 10, 100, 1000, 10000, 100000)
+
+    def add(count, name, size, what, often):
+        load = ("./load", str(count), size, "2" if count > 1000 and size != "0" else "0.3")
+        commands = {who: servers()[who].behind(*load) for who in chosen}
+        rows.append(Row(name.format(f"{count:,}"), "us" if "us" in what else "B", commands, what,
+                        (), 1 if count > 10000 else 3, often))
+
+    for count in counts:
+        add(count, "{} busy: CPU us per request", "64", "cpu_us", count <= 1000)
+    for count in counts[2:]:
+        add(count, "{} idle: bytes of each", "0", "bytes", count <= 10000)
+        add(count, "{} idle: CPU us per second of all", "0", "idle_us", count <= 10000)
+        add(count, "{} made: CPU us of each", "0", "accept_us", count <= 10000)
+    return Section("Connections", rows)
+
+
 def sections(quick):
-    return [echo(quick), churn(quick), latency(quick), timeouts(quick)]
+    return [echo(quick), churn(quick), latency(quick), timeouts(quick), datagrams(quick),
+            web(quick), two_cores(quick), connections(quick)]

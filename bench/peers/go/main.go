@@ -238,6 +238,7 @@ func main() {
 		"bulk":      func(n int) { bulk(n, false) },
 		"sendfile":  func(n int) { bulk(n, true) },
 		"datagrams": func(int) { datagrams() },
+		"web":       web,
 	}
 	run := cases[os.Args[1]]
 	if run == nil {
