@@ -4,8 +4,8 @@
     http_load.py CONNECTIONS SECONDS SERVER [ARGUMENT...]
 
 PORT among the words is replaced by a free port, DIRECTORY by one that is removed afterwards.  If
-BENCH_TEMPLATE names a file, its copy is there as server.conf, with the port in it.  The server runs on the
-first processor and wrk on the second.
+BENCH_TEMPLATE names a file, its copy is there as server.conf, with the port in it.  The server
+runs on the first processor and wrk on the second.
 Prints how many requests were answered in a second, and what one cost the server.
 """
 import glob
