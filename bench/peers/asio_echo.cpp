@@ -44,7 +44,7 @@ private:
     }
 
     tcp::socket socket_;
-    char data_[16 * 1024];
+    char data_[64 * 1024];
 };
 
 static void accept_more(tcp::acceptor &acceptor)
@@ -61,7 +61,7 @@ static void accept_more(tcp::acceptor &acceptor)
 
 static asio::awaitable<void> serve(tcp::socket socket)
 {
-    char data[16 * 1024];
+    char data[64 * 1024];
 
     try {
         for (;;) {

@@ -112,10 +112,10 @@ async def echo(_, timeout=None):
         try:
             while True:
                 if timeout is None:
-                    data = await reader.read(16 * 1024)
+                    data = await reader.read(64 * 1024)
                 else:
                     async with asyncio.timeout(timeout):
-                        data = await reader.read(16 * 1024)
+                        data = await reader.read(64 * 1024)
                 if not data:
                     break
                 writer.write(data)

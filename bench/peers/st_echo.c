@@ -7,14 +7,14 @@
 
 #include "../bench.h"
 
-enum { STACK = 64 * 1024 };
+enum { STACK = 128 * 1024 };
 
 static int clients;
 
 static void *echo(void *arg)
 {
     st_netfd_t stream = arg;
-    char data[16 * 1024];
+    char data[64 * 1024];
     ssize_t n;
 
     while ((n = st_read(stream, data, sizeof data, ST_UTIME_NO_TIMEOUT)) > 0)

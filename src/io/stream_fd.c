@@ -27,42 +27,16 @@ static int end_or_error(const struct fd_stream *fds, int r)
     return r == -EIO && fds->terminal ? 0 : r;
 }
 
-/* Where the kernel reports readiness a socket is read when the reader runs again, and not when the
- * report comes: what was read is still in the processor's cache when it is used.  Closed meanwhile:
- * 0. */
-static int receive_when_ready(struct asyncio_stream *stream, asyncio_op *op)
-{
-    enum op_kind kind = op->private_.kind_;
-    int r;
-
-    if (op_attempt(op, &r)) {
-        task_spend(task_current, TASK_BUDGET_IO);
-        return r;
-    }
-    do {
-        op->private_.kind_ = OP_READABLE;
-        r = await_op_untried(op);
-        op->private_.kind_ = kind;
-        if (r < 0 || stream->state != STREAM_OPEN)
-            return r;
-    } while (!op_attempt(op, &r));
-    return r;
-}
-
 int fd_stream_receive(struct asyncio_stream *stream, void *data, size_t size)
 {
     struct fd_stream *fds = fds_of(stream);
     asyncio_op op;
-    int r;
 
     op_prepare(&op, stream->loop, fds->receive_kind, fds->in, data, size, NULL);
     fds->receiving = &op;
     fds->evicted = false;
     struct task_requests before = task_requests(task_current);
-    if (stream->type != &socket_stream_type || op_is_gathered(&op))
-        r = await_op(&op);
-    else
-        r = receive_when_ready(stream, &op);
+    int r = await_op(&op);
     fds->receiving = NULL;
     if (r >= 0)
         return r;

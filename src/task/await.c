@@ -161,23 +161,11 @@ static void op_done(asyncio_op *op, int result)
     task_wake(waiting->task);
 }
 
-static int submit_and_wait(asyncio_op *op, asyncio_task *self)
+int await_op(asyncio_op *op)
 {
     static const struct wait_type type = { .what = "waits for a descriptor",
                                            .cancel = cancel_op,
                                            .keeps_cancel = true };
-    struct op_wait waiting = { .wait = { &type, op }, .op = op, .task = self };
-
-    op->private_.owner_ = &waiting;
-    op->done = op_done;
-    op_submit(op);
-    asyncio_ignore(task_park(&waiting.wait));
-    settle_requests(self, waiting.asked, waiting.result);
-    return waiting.result;
-}
-
-int await_op(asyncio_op *op)
-{
     asyncio_task *self;
     int result, r = task_require(&self);
 
@@ -187,10 +175,11 @@ int await_op(asyncio_op *op)
         task_spend(self, TASK_BUDGET_IO);
         return result;
     }
-    return submit_and_wait(op, self);
-}
-
-int await_op_untried(asyncio_op *op)
-{
-    return submit_and_wait(op, task_current);
+    struct op_wait waiting = { .wait = { &type, op }, .op = op, .task = self };
+    op->private_.owner_ = &waiting;
+    op->done = op_done;
+    op_submit(op);
+    asyncio_ignore(task_park(&waiting.wait));
+    settle_requests(self, waiting.asked, waiting.result);
+    return waiting.result;
 }

@@ -195,9 +195,6 @@ int await_future(asyncio_future *future, const struct wait_type *type);
  * else the request stays pending.  Tries first, and does not suspend if that succeeds. */
 int await_op(asyncio_op *op);
 
-/* The same by a task, of one that has to wait for all the caller knows. */
-int await_op_untried(asyncio_op *op);
-
 /* For an owner that may end the operation itself while a task awaits it: whether a request to
  * cancel the task came as well, of which the -ECANCELED is the answer then. */
 struct task_requests {

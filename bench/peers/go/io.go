@@ -27,7 +27,7 @@ func echo() {
 		go func() {
 			defer clients.Done()
 			defer client.Close()
-			data := make([]byte, 16*1024)
+			data := make([]byte, 64*1024)
 			for {
 				n, err := client.Read(data)
 				if err != nil {

@@ -124,7 +124,7 @@ async fn read(client: &mut TcpStream, data: &mut [u8], limited: bool) -> std::io
 }
 
 async fn serve(mut client: TcpStream, limited: bool) {
-    let mut data = vec![0; 16 * 1024];
+    let mut data = vec![0; 64 * 1024];
     while let Ok(n) = read(&mut client, &mut data, limited).await {
         if n == 0 || client.write_all(&data[..n]).await.is_err() {
             return;
