@@ -89,7 +89,7 @@ def draw(results, directory):
     names = []
     for section in results["sections"]:
         for row in section["rows"]:
-            if not bars(row):
+            if not any(median for _, median, _ in bars(row)):
                 continue
             names.append(file_name(section, row))
             with open(os.path.join(directory, names[-1]), "w", encoding="utf-8") as file:

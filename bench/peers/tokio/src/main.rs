@@ -227,8 +227,9 @@ async fn run(case: &str, count: usize) {
         "small" => children(count).await,
         "large" => {
             let memory = vec![1u8; 1 << 30];
+            std::hint::black_box(&memory);
             children(count).await;
-            drop(memory);
+            std::hint::black_box(&memory);
         }
         "echo" | "echo2" => echo(false).await,
         "echo_timeout" => echo(true).await,
