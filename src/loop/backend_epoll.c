@@ -138,7 +138,7 @@ static void wait_epoll(struct asyncio_loop *loop, int64_t timeout_ns)
         const struct epoll_event *event = &epoll->events[i];
 
         if (event->data.u64 == WAKE)
-            sys_event_clear(loop->wake_fd);
+            loop_woken(loop);
         else if (!is_of_the_past(epoll, event->data.u64))
             readiness_event(loop, (int)(uint32_t)event->data.u64, from_epoll(event->events));
     }

@@ -149,7 +149,7 @@ static void refresh(struct poll_set *set)
  * fails if it cannot.  The pause keeps a loop from spinning for as long as that lasts. */
 static void try_all(struct asyncio_loop *loop, struct poll_set *set, int error)
 {
-    sys_event_clear(loop->wake_fd);
+    loop_woken(loop);
     for (size_t place = 1, count = set->count; place < count; place++)
         readiness_suppose(loop, set->fds[place].fd, error);
     if (!loop->virtual_time)
@@ -167,7 +167,7 @@ static void wait_poll(struct asyncio_loop *loop, int64_t timeout_ns)
     if (n <= 0)
         return;
     if (set->fds[0].revents != 0)
-        sys_event_clear(loop->wake_fd);
+        loop_woken(loop);
     /* Places do not move meanwhile: nothing is removed, and arming only changes or adds. */
     for (size_t place = 1, count = set->count; place < count; place++) {
         const struct pollfd *found = &set->fds[place];

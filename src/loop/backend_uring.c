@@ -84,7 +84,7 @@ static void watch_wake_up(struct asyncio_loop *loop)
 
 static void woken(struct asyncio_loop *loop, unsigned flags)
 {
-    sys_event_clear(loop->wake_fd);
+    loop_woken(loop);
     if ((flags & IORING_CQE_F_MORE) == 0)
         uring_of(loop)->wake_watched = false;
 }

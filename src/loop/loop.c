@@ -367,6 +367,12 @@ void loop_wake(struct asyncio_loop *loop)
         sys_event_signal(loop->wake_fd);
 }
 
+void loop_woken(struct asyncio_loop *loop)
+{
+    sys_event_clear(loop->wake_fd);
+    loop->woken = true;
+}
+
 double asyncio_loop_time(const asyncio_loop *loop)
 {
     return sys_ns_to_seconds(loop_time_ns(loop));

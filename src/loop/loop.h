@@ -81,6 +81,7 @@ struct asyncio_loop {
     int steps_left;     /* until the clock is read */
     bool poll_due;      /* the quantum was over in the middle of a batch */
     bool return_soon;   /* the next batch is the loop's to begin */
+    bool woken;         /* wake_fd was signalled, and what for is not looked at yet */
     int stride;         /* how many that were */
     bool debug;
     bool virtual_time;
@@ -244,6 +245,9 @@ int64_t loop_time_ns(const struct asyncio_loop *loop);
 
 /* Wakes a loop that sleeps; any thread. */
 void loop_wake(struct asyncio_loop *loop);
+
+/* For back ends: wake_fd is readable. */
+void loop_woken(struct asyncio_loop *loop);
 
 /* Keeps the memory of a loop that may be closed meanwhile; any thread. */
 void loop_keep(struct asyncio_loop *loop);

@@ -79,38 +79,46 @@ static bool jobs_work(struct asyncio_loop *loop)
 static bool something_came(struct asyncio_loop *loop)
 {
     loop->backend->wait(loop, 0);
-    return !circle_empty(&loop->ready) || atomic_load(&loop->remote.pending) ||
+    return loop->woken || !circle_empty(&loop->ready) || atomic_load(&loop->remote.pending) ||
            atomic_load(&loop->stopping);
 }
 
-/* Looks again and again, instead of sleeping.  When that was for nothing a few times in a row it is
- * tried now and then only. */
-static bool spin(struct asyncio_loop *loop, int64_t timeout_ns)
+/* Looks again and again, instead of sleeping, and takes the time for that off the timeout; whether
+ * there is no need to sleep any more.  When it was for nothing a few times in a row it is tried now
+ * and then only. */
+static bool spin(struct asyncio_loop *loop, int64_t *timeout_ns)
 {
     enum { LOST_MOST = 8, NOW_AND_THEN = 32 };
-    int64_t limit = timeout_ns >= 0 && timeout_ns < loop->spin_ns ? timeout_ns : loop->spin_ns;
-    int64_t end = sys_now_ns() + limit;
+    bool limited = *timeout_ns >= 0;
+    int64_t limit = limited && *timeout_ns < loop->spin_ns ? *timeout_ns : loop->spin_ns;
 
     if (loop->spin_lost >= LOST_MOST && loop->spin_lost++ % NOW_AND_THEN != 0)
         return false;
+    int64_t start = sys_now_ns(), spent;
     do {
         if (something_came(loop)) {
             loop->spin_lost = 0;
             return true;
         }
-    } while (sys_now_ns() < end);
+        spent = sys_now_ns() - start;
+    } while (spent < limit);
     loop->spin_lost++;
-    return false;
+    if (limited)
+        *timeout_ns = spent < *timeout_ns ? *timeout_ns - spent : 0;
+    return *timeout_ns == 0;
 }
 
 /* The flag first, then the look at what other threads left: who adds to that looks at the flag
- * afterwards, so one of the two notices. */
+ * afterwards, so one of the two notices.  A signal tells by wake_fd alone: whoever took that in has
+ * to see to it that `signalled` is called before the loop sleeps. */
 static void wait_backend(struct asyncio_loop *loop, int64_t timeout_ns)
 {
     if (loop->before_wait != NULL)
         loop->before_wait(loop->hook_arg);
+    if (loop->woken)
+        timeout_ns = 0;
     bool came =
-        timeout_ns != 0 && loop->spin_ns > 0 && !loop->virtual_time && spin(loop, timeout_ns);
+        timeout_ns != 0 && loop->spin_ns > 0 && !loop->virtual_time && spin(loop, &timeout_ns);
     if (!came && timeout_ns != 0) {
         atomic_store(&loop->asleep, true);
         if (atomic_load(&loop->remote.pending) || atomic_load(&loop->stopping) ||
@@ -120,6 +128,7 @@ static void wait_backend(struct asyncio_loop *loop, int64_t timeout_ns)
     if (!came)
         loop->backend->wait(loop, timeout_ns);
     atomic_store(&loop->asleep, false);
+    loop->woken = false;
     if (loop->after_wait != NULL)
         loop->after_wait(loop->hook_arg);
     if (loop->signalled != NULL)

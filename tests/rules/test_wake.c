@@ -1,11 +1,12 @@
 /* test_wake.c - a loop that sleeps for good is woken by other threads. */
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "loop/loop.h"
+#include "loop/backend.h"
 #include "loops.h"
 
 struct sleeping {
@@ -151,4 +152,107 @@ TEST(a_descriptor_is_noticed_by_a_loop_that_spins)
     asyncio_loop_unref(loop);
     close(fds[0]);
     close(fds[1]);
+}
+
+/* ---- signals ---- */
+
+static int by_signal(struct sleeping *sleeping)
+{
+    (void)sleeping;
+    return raise(SIGUSR1) == 0 ? 0 : -EINVAL; /* in the thread that wakes */
+}
+
+static void spin_until_signalled(asyncio_loop *loop, void *(*waker)(void *arg))
+{
+    if (loop == NULL)
+        return;
+    if (asyncio_loop_add_signal_handler(loop, SIGUSR1, stop_it, loop) == 0) {
+        be_woken(loop, waker, by_signal);
+        return;
+    }
+    asyncio_loop_close(loop);
+    asyncio_loop_unref(loop);
+}
+
+/* What a signal leaves is seen in wake_fd alone, and asking the kernel takes it out of there. */
+TEST(a_signal_is_noticed_by_a_loop_that_spins)
+{
+    spin_until_signalled(spinning_loop(3600), wake_at_once);
+}
+
+TEST(a_signal_is_noticed_by_a_loop_that_spins_for_any_time)
+{
+    spin_until_signalled(spinning_loop(INFINITY), wake_at_once);
+}
+
+TEST(a_signal_wakes_a_loop_that_has_spun_in_vain)
+{
+    spin_until_signalled(spinning_loop(1e-4), wake);
+}
+
+static int take_in_wake_up(void *arg)
+{
+    asyncio_loop *loop = arg;
+
+    if (raise(SIGUSR1) == 0)
+        loop->backend->wait(loop, 0);
+    return 0;
+}
+
+/* As closing a descriptor does on io_uring, which waits for what the kernel does with it. */
+TEST(a_signal_whose_wake_up_a_callback_took_in_is_noticed)
+{
+    asyncio_loop *loop = spinning_loop(0);
+    asyncio_handle handle = { 0 };
+
+    if (loop == NULL)
+        return;
+    if (asyncio_loop_add_signal_handler(loop, SIGUSR1, stop_it, loop) == 0 &&
+        asyncio_loop_call_soon(loop, &handle, take_in_wake_up, loop) == 0)
+        CHECK_INT(asyncio_loop_run_forever(loop), 0);
+    asyncio_loop_close(loop);
+    asyncio_loop_unref(loop);
+}
+
+/* ---- for how long it sleeps then ---- */
+
+static struct backend watched;
+static const struct backend *watched_by;
+static int64_t longest_ns;
+
+static void wait_watched(struct asyncio_loop *loop, int64_t timeout_ns)
+{
+    if (timeout_ns < 0 || timeout_ns > longest_ns)
+        longest_ns = timeout_ns < 0 ? INT64_MAX : timeout_ns;
+    watched_by->wait(loop, timeout_ns);
+}
+
+/* The longest wait of the kernel that a timer in so many seconds leads to. */
+static int64_t longest_wait_ns(double busy_poll, double seconds)
+{
+    asyncio_loop *loop = spinning_loop(busy_poll);
+    asyncio_timer timer = { 0 };
+
+    if (loop == NULL)
+        return 0;
+    watched_by = loop->backend;
+    watched = *loop->backend;
+    watched.wait = wait_watched;
+    loop->backend = &watched;
+    longest_ns = 0;
+    if (asyncio_loop_call_later(loop, &timer, seconds, stop_it, loop) == 0)
+        CHECK_INT(asyncio_loop_run_forever(loop), 0);
+    asyncio_loop_close(loop);
+    asyncio_loop_unref(loop);
+    return longest_ns;
+}
+
+/* Else a timer would be late by as much as was spent on looking. */
+TEST(the_time_it_spins_is_part_of_the_time_to_wait)
+{
+    const int64_t ms = 1000 * 1000;
+
+    CHECK_INT(longest_wait_ns(3600, 2e-3), 0);
+    CHECK(longest_wait_ns(20e-3, 30e-3) <= 10 * ms);
+    CHECK(longest_wait_ns(0, 30e-3) <= 30 * ms);
 }
