@@ -181,18 +181,19 @@ static uint64_t next(const struct timer_wheel *wheel)
 
 /* ---- all ---- */
 
-/* Mostly it is the last, if there are any others at all. */
+/* Mostly it is the last, if there are any others at all; or the first of all. */
 static void add_late(struct timers *timers, struct asyncio_timer *timer)
 {
     struct asyncio_link_ *link = &timer->handle.queued_.link_, *before = timers->late.prev_;
 
-    while (before != NULL && deadline_of(timer_of(before)) > deadline_of(timer))
-        before = before->prev_;
     timer->place_ = LATE;
-    if (before == NULL)
+    if (before == NULL || deadline_of(timer) < deadline_of(timer_of(timers->late.next_))) {
         list_push_front(&timers->late, link);
-    else
-        list_insert_after(&timers->late, before, link);
+        return;
+    }
+    while (deadline_of(timer_of(before)) > deadline_of(timer))
+        before = before->prev_;
+    list_insert_after(&timers->late, before, link);
 }
 
 void timers_add(struct timers *timers, struct asyncio_timer *timer, int64_t when_ns, int64_t now_ns)
