@@ -2,36 +2,13 @@
  *
  * One buffer for everybody, edges, one recv and one send a request.
  */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "../bench.h"
+#include "listener.h"
 
 enum { EVENTS = 256 };
 
 static int epoll, clients, over;
-
-static int listen_on_any_port(void)
-{
-    struct sockaddr_in address = { .sin_family = AF_INET };
-    socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    bench_require(bind(fd, (struct sockaddr *)&address, sizeof address) == 0, "bind");
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int)); /* is inherited */
-    bench_require(listen(fd, 1024) == 0, "listen");
-    getsockname(fd, (struct sockaddr *)&address, &size);
-    printf("port %d\n", ntohs(address.sin_port));
-    fflush(stdout);
-    return fd;
-}
 
 static void watch(int fd, uint32_t events)
 {
@@ -47,19 +24,6 @@ static void accept_all(int listener)
     while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         clients++;
         watch(fd, EPOLLIN | EPOLLRDHUP | EPOLLET);
-    }
-}
-
-static void send_all(int fd, const char *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
-        if (n > 0)
-            data += n, size -= (size_t)n;
-        else if (errno == EAGAIN)
-            poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, -1);
-        else
-            return;
     }
 }
 
@@ -83,7 +47,7 @@ static void serve(int fd, int gone)
 int main(void)
 {
     struct epoll_event events[EVENTS];
-    int listener = listen_on_any_port();
+    int listener = listen_and_tell();
 
     epoll = epoll_create1(EPOLL_CLOEXEC);
     watch(listener, EPOLLIN);

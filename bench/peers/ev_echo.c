@@ -1,25 +1,10 @@
 /* ev_echo.c - echo.c for libev: a watcher for each client, one buffer for all.  What cannot be sent
  * at once, which is seldom, is waited for. */
-#include <errno.h>
 #include <ev.h>
-#include <poll.h>
 
 #include "listener.h"
 
 static int clients;
-
-static void send_all(int fd, const char *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
-        if (n > 0)
-            data += n, size -= (size_t)n;
-        else if (n < 0 && errno == EAGAIN)
-            poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, -1);
-        else
-            return;
-    }
-}
 
 static void readable(struct ev_loop *loop, ev_io *client, int events)
 {

@@ -1,10 +1,8 @@
 /* event_echo.c - echo.c for libevent: `event_echo raw`, persistent events and one buffer for all;
  * `event_echo buffer`, its bufferevents. */
-#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
-#include <poll.h>
 
 #include "listener.h"
 
@@ -15,19 +13,6 @@ static void left(void)
 {
     if (--clients == 0)
         event_base_loopbreak(base);
-}
-
-static void send_all(int fd, const char *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
-        if (n > 0)
-            data += n, size -= (size_t)n;
-        else if (n < 0 && errno == EAGAIN)
-            poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, -1);
-        else
-            return;
-    }
 }
 
 static void readable(evutil_socket_t fd, short events, void *arg)

@@ -3,8 +3,10 @@
 #define BENCH_LISTENER_H
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -25,6 +27,20 @@ static inline int listen_and_tell(void)
     printf("port %d\n", ntohs(address.sin_port));
     fflush(stdout);
     return fd;
+}
+
+/* What cannot be sent at once, which is seldom, is waited for. */
+static inline void send_all(int fd, const char *data, size_t size)
+{
+    while (size > 0) {
+        ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
+        if (n > 0)
+            data += n, size -= (size_t)n;
+        else if (n < 0 && errno == EAGAIN)
+            poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, -1);
+        else
+            return;
+    }
 }
 
 #endif

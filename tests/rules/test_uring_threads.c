@@ -1,0 +1,248 @@
+/* test_uring_threads.c - io_uring and threads: a ring is one thread's, a loop is not; and loops
+ * that are embedded in others, one turn at a time. */
+#include <poll.h>
+#include <sys/wait.h>
+
+#include "ground/fiber.h"
+#include "uring.h"
+
+/* ---- the kernel gives a thread's number to a later one: sys_thread_id() ---- */
+
+static int thread_id_of_all;
+
+int __real_sys_thread_id(void);
+int __wrap_sys_thread_id(void);
+
+int __wrap_sys_thread_id(void)
+{
+    return thread_id_of_all > 0 ? thread_id_of_all : __real_sys_thread_id();
+}
+
+/* ---- threads ---- */
+
+static int stop_soon(void *arg)
+{
+    asyncio_loop_stop(arg);
+    return 0;
+}
+
+static void run_until_stopped(asyncio_loop *loop)
+{
+    asyncio_handle handle = { 0 };
+
+    if (asyncio_loop_call_soon(loop, &handle, stop_soon, loop) == 0)
+        asyncio_ignore(asyncio_loop_run_forever(loop));
+    asyncio_handle_cancel(&handle);
+}
+
+static void *runs(void *arg)
+{
+    run_until_stopped(arg);
+    return NULL;
+}
+
+static void *turns_once(void *arg)
+{
+    turn(arg);
+    return NULL;
+}
+
+static bool in_a_thread(void *(*fn)(void *arg), void *arg)
+{
+    pthread_t thread;
+
+    if (sys_thread_start(&thread, fn, arg, "test") < 0)
+        return false;
+    return pthread_join(thread, NULL) == 0;
+}
+
+/* A ring is one thread's.  What is under way when a run ends goes on in the next, wherever. */
+URING_TEST(loop_goes_on_in_another_thread)
+{
+    struct receive receive;
+
+    start_receive(loop, &receive, sockets->mine);
+    run_until_stopped(loop);
+    in_a_thread(runs, loop);
+    CHECK_INT(write(sockets->peer, "abc", 3), 3);
+    for (int i = 0; i < 10 && receive.done == 0; i++)
+        in_a_thread(runs, loop);
+    run_until_stopped(loop);
+    CHECK((receive.done == 1 && receive.result == 3) || test_is_torture());
+    asyncio_op_cancel(&receive.op);
+    turns(loop, &receive);
+    CHECK_INT(receive.done, 1);
+}
+
+/* After a single turn it stays; a thread that has ended leaves its requests ended. */
+URING_TEST(thread_that_has_ended_leaves_the_loop)
+{
+    struct receive receive;
+
+    start_receive(loop, &receive, sockets->mine);
+    in_a_thread(turns_once, loop);
+    CHECK_INT(write(sockets->peer, "abc", 3), 3);
+    turns(loop, &receive);
+    CHECK((receive.done == 1 && receive.result == 3) || test_is_torture());
+    asyncio_op_cancel(&receive.op);
+    turns(loop, &receive);
+    CHECK_INT(receive.done, 1);
+}
+
+/* A later one may have its number, but not its ring. */
+URING_TEST(thread_has_the_number_of_an_earlier_one)
+{
+    struct receive receive;
+
+    thread_id_of_all = __real_sys_thread_id();
+    start_receive(loop, &receive, sockets->mine);
+    in_a_thread(runs, loop);
+    CHECK_INT(write(sockets->peer, "abc", 3), 3);
+    turns(loop, &receive);
+    CHECK((receive.done == 1 && receive.result == 3) || test_is_torture());
+    asyncio_op_cancel(&receive.op);
+    turns(loop, &receive);
+    CHECK_INT(receive.done, 1);
+}
+
+static void *forks(void *arg)
+{
+    int status = 0;
+
+    turn(arg);
+    pid_t child = fork();
+    if (child == 0)
+        return NULL; /* the child's only thread ends, and with it the process */
+    CHECK(child > 0);
+    CHECK_INT(waitpid(child, &status, 0), child);
+    CHECK_INT(status, 0);
+    return NULL;
+}
+
+/* A fork's child has the thread, but nothing of the ring. */
+URING_TEST(child_of_a_thread_leaves_the_ring_alone)
+{
+    struct receive receive;
+
+#if defined(FIBER_ASAN)
+    SKIP("LeakSanitizer takes what a fork's child has of its parent's threads for lost");
+#endif
+    start_receive(loop, &receive, sockets->mine);
+    in_a_thread(forks, loop);
+    asyncio_op_cancel(&receive.op);
+    turns(loop, &receive);
+    CHECK_INT(receive.done, 1);
+}
+
+struct other {
+    asyncio_loop *loop;
+    int turn, close;
+};
+
+static void *tries(void *arg)
+{
+    struct other *other = arg;
+
+    other->turn = asyncio_loop_run_once(other->loop, 0);
+    other->close = asyncio_loop_close(other->loop);
+    return NULL;
+}
+
+URING_TEST(loop_between_two_turns_is_its_threads)
+{
+    struct other other = { .loop = loop };
+    struct receive receive;
+
+    start_receive(loop, &receive, sockets->mine);
+    turn(loop);
+    if (receive.done == 0 && in_a_thread(tries, &other)) {
+        CHECK_INT(other.turn, ASYNCIO_EWRONGLOOP);
+        CHECK_INT(other.close, ASYNCIO_EWRONGLOOP);
+    }
+    asyncio_op_cancel(&receive.op);
+    turns(loop, &receive);
+    CHECK_INT(receive.done, 1);
+}
+
+/* ---- embedding ---- */
+
+static bool tells(asyncio_loop *loop)
+{
+    struct pollfd pollfd = { .fd = asyncio_loop_fd(loop), .events = POLLIN };
+
+    /* What has failed at once is no matter of the kernel's. */
+    return asyncio_loop_next_timeout(loop) == 0 || poll(&pollfd, 1, 5000) == 1;
+}
+
+struct again {
+    asyncio_loop *loop;
+    struct receive *receive;
+    int fd;
+};
+
+static int receive_again(void *arg)
+{
+    struct again *again = arg;
+
+    start_receive(again->loop, again->receive, again->fd);
+    return 0;
+}
+
+/* Whoever runs single turns sleeps on the loop's descriptor; what was submitted by then, by a
+ * callback at the end of a turn or between two, must be with the kernel. */
+URING_TEST(descriptor_tells_of_what_was_submitted)
+{
+    struct receive receive = { .done = 0 };
+    struct again again = { loop, &receive, sockets->mine };
+    asyncio_handle handle = { 0 };
+
+    turn(loop);
+    if (asyncio_loop_call_soon(loop, &handle, receive_again, &again) < 0)
+        return;
+    turn(loop);
+    CHECK_INT(write(sockets->peer, "abc", 3), 3);
+    CHECK(receive.done > 0 || tells(loop));
+    turns(loop, &receive);
+    CHECK_INT(receive.done, 1);
+    start_receive(loop, &receive, sockets->mine);
+    CHECK_INT(write(sockets->peer, "def", 3), 3);
+    CHECK(receive.done > 0 || tells(loop));
+    turns(loop, &receive);
+    CHECK_INT(receive.done, 1);
+}
+
+/* ---- listeners ---- */
+
+static int serves_nobody(asyncio_stream *stream, void *arg)
+{
+    (void)stream;
+    (void)arg;
+    return 0;
+}
+
+/* A request would hold the socket, and the port with it. */
+static int listens_twice(void *arg)
+{
+    asyncio_server_options options = { .host = "127.0.0.1", .no_reuse_address = true };
+    asyncio_server *server;
+
+    (void)arg;
+    for (int i = 0; i < 3; i++) {
+        TRY(asyncio_start_server(&server, serves_nobody, NULL, &options));
+        options.port = asyncio_server_port(server);
+        int r = asyncio_sleep(0.001);
+        asyncio_server_free(server);
+        TRY(r);
+    }
+    return 0;
+}
+
+TEST(uring_listener_is_free_at_once)
+{
+    asyncio_run_options options = { .loop_factory = asyncio_proactor_event_loop_new,
+                                    .leave_sigint = true };
+
+    unsetenv("ASYNCIO_BACKEND");
+    int r = asyncio_run_with(listens_twice, NULL, &options);
+    CHECK(r == 0 || test_is_torture());
+}
