@@ -170,18 +170,20 @@ static void compare_fd(int fd, void *arg)
     say(arg, "descriptor %d (%s); ", fd, target);
 }
 
-/* A thread that was joined, or a sanitizer's own, may take a moment to be gone. */
+/* A thread that was joined, or a sanitizer's own, may take a moment to be gone.  One that was left
+ * to itself gives back its memory last of all, and the list of threads may miss it while others
+ * end. */
 static int wait_for_threads(void)
 {
     int left;
 
     for (int ms = 0; ms < GRACE_MS; ms++) {
         left = threads_alive() - before.threads - OWN_THREADS;
-        if (left <= 0)
+        if (left <= 0 && blocks_alive() <= before.blocks)
             return 0;
         nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
     }
-    return left;
+    return left > 0 ? left : 0;
 }
 
 bool leftovers_none(char *text, size_t size)
