@@ -8,6 +8,8 @@ PROGRAM ?=
 ARGS    ?=
 TESTS   ?=
 WERROR  ?=
+SECONDS ?= 60
+AFL     ?=
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 
 .DEFAULT_GOAL := help
@@ -83,6 +85,11 @@ torture: setup ## every test: fail at every call, cancel at every suspension; AR
 	$(call build,dev)
 	@python3 tests/torture/run.py build/dev $(ARGS)
 
+.PHONY: fuzz
+fuzz: setup-all ## libFuzzer, or AFL++ with AFL=1, on each target for SECONDS=60; ARGS=target
+	$(call build,$(fuzz_preset),fuzz)
+	@python3 tests/fuzz/run.py build/$(fuzz_preset) $(if $(AFL),--afl) --seconds $(SECONDS) $(ARGS)
+
 .PHONY: coverage
 coverage: setup-all ## which lines and branches of src/ the tests run
 	$(call build,coverage)
@@ -93,6 +100,8 @@ coverage: setup-all ## which lines and branches of src/ the tests run
 tidy: setup-all ## clang's warnings, clang-tidy, and the rules of the house
 	$(call build,tidy)
 	@python3 tools/tidy.py
+
+fuzz_preset = fuzz$(if $(AFL),-afl)
 
 sources = git ls-files -co --exclude-standard '*.[ch]' ':!:docs'
 .PHONY: format format-check

@@ -242,13 +242,18 @@ int asyncio_stream_readexactly(asyncio_stream *stream, void *data, size_t size)
 
 /* ---- readall ---- */
 
+/* Taking them may bring more, and even the end behind those. */
 static int append_ahead(struct asyncio_stream *stream, asyncio_buffer *buffer)
 {
-    size_t have = byte_queue_size(&stream->ahead);
-    int r = asyncio_buffer_append(buffer, have > 0 ? byte_queue_first(&stream->ahead) : "", have);
+    int r;
 
-    if (r == 0 && have > 0)
-        stream_skip(stream, have);
+    do {
+        size_t have = byte_queue_size(&stream->ahead);
+
+        r = asyncio_buffer_append(buffer, have > 0 ? byte_queue_first(&stream->ahead) : "", have);
+        if (r == 0 && have > 0)
+            stream_skip(stream, have);
+    } while (r == 0 && byte_queue_size(&stream->ahead) > 0);
     return r;
 }
 

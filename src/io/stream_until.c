@@ -78,7 +78,7 @@ static int read_until(struct asyncio_stream *stream, asyncio_task *task, char *d
         size_t have = byte_queue_size(&stream->ahead);
 
         searched = have + 1 > separators->longest ? have + 1 - separators->longest : 0;
-        if (searched > stream->limit || have + 1 >= size)
+        if (searched > stream->limit || have >= size)
             return too_long(stream, searched);
         if (stream->eof) {
             stream->partial = have;

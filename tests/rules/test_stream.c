@@ -203,6 +203,20 @@ STREAM_TEST(readuntil_any_takes_the_first_end, 0)
 
 /* ---- limits ---- */
 
+/* STR-02: also what comes together with the end, when room is made for it. */
+STREAM_TEST(readall_within_a_small_limit, 1)
+{
+    asyncio_buffer all = { 0 };
+
+    TRY(asyncio_stream_write_nowait(pair->a, "abcd", 4));
+    TRY(send_end(pair->a));
+    int r = asyncio_stream_readall(pair->b, &all);
+    if (r == 0)
+        CHECK_STR(all.data, "abcd");
+    asyncio_buffer_free(&all);
+    return r;
+}
+
 /* STR-07: what comes before the separator may have as many bytes as the limit, and no more. */
 STREAM_TEST(limit_does_not_count_the_separator, 4)
 {
@@ -238,6 +252,20 @@ STREAM_TEST(array_is_a_limit, 0)
     CHECK_INT(asyncio_stream_readline(pair->b, data, sizeof data), 4);
     CHECK_STR(data, "efg\n");
     CHECK_INT(asyncio_stream_readline(pair->b, data, 0), -EINVAL);
+    return 0;
+}
+
+/* STR-04, STR-05: what the end cuts off fits as well as what a separator ends. */
+STREAM_TEST(last_line_fills_the_array, 0)
+{
+    char data[5] = "";
+
+    TRY(send_text(pair->a, "abc\nefgh"));
+    TRY(send_end(pair->a));
+    CHECK_INT(asyncio_stream_readline(pair->b, data, sizeof data), 4);
+    CHECK_INT(asyncio_stream_readline(pair->b, data, sizeof data), 4);
+    CHECK_STR(data, "efgh");
+    CHECK_INT(asyncio_stream_readline(pair->b, data, 1), 0);
     return 0;
 }
 

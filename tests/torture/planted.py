@@ -136,7 +136,7 @@ BUGS = [
     Bug("limit of what is read ahead is ignored", "src/io/stream_read.c",
         "most = 2 * stream->limit;", "most = SIZE_MAX;"),
     Bug("line without an end is gathered for ever", "src/io/stream_until.c",
-        "if (searched > stream->limit || have + 1 >= size)", "if (have + 1 >= size)"),
+        "if (searched > stream->limit || have >= size)", "if (have >= size)"),
     Bug("cancelled read loses what it got", "src/io/stream_read.c",
         "            byte_queue_push(&stream->ahead, data, have);\n", ""),
     Bug("second reader is let in", "src/io/stream_read.c",
