@@ -148,7 +148,7 @@ def main():
     parser.add_argument("--afl", action="store_true")
     parser.add_argument("--minimise", action="store_true")
     parser.add_argument("names", nargs="*")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     build = os.path.abspath(arguments.build)
     chosen = [Target(build, name) for name in arguments.names or targets(build)]
     if arguments.minimise:
