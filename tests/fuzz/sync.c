@@ -4,7 +4,8 @@
  * Each task takes its next step from the one script that all share, whoever's turn it is.  What
  * needs an end (a lock held, a scope) takes steps of its own up to an END; behind the end of the
  * script there are nothing but ENDs.  A watcher looks in when nothing is going on, at half seconds,
- * for all else happens at whole ones; after a minute it cancels those who still wait, until all have ended.
+ * for all else happens at whole ones; after a minute it cancels those who still wait,
+ * until all have ended.
  */
 #include "sync_model.h"
 
@@ -370,8 +371,8 @@ static void shut_down(bool immediate)
     if (!immediate)
         return;
     /* Some of them may have been dealt with before anybody got them. */
-    world.items.unfinished -= world.items.count < world.items.unfinished ? world.items.count
-                                                                         : world.items.unfinished;
+    world.items.unfinished -=
+        world.items.count < world.items.unfinished ? world.items.count : world.items.unfinished;
     world.items.count = 0;
 }
 
