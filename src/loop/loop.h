@@ -66,6 +66,7 @@ struct loop_remote {
     pthread_mutex_t lock;
     pthread_cond_t finished; /* a remote handle's function has returned */
     struct asyncio_link_ handles;
+    struct asyncio_link_ *last; /* of those that the runner runs now; NULL: it has run all */
     struct asyncio_handle *running;
     struct asyncio_handle runner; /* stands in the ready queue for those of `handles` */
     atomic_bool pending;          /* `handles` is not empty and runner is not scheduled */

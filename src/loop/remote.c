@@ -84,13 +84,15 @@ static void set_idle(struct asyncio_handle *handle)
     set_state(handle, HANDLE_AFAR | (handle->state_ & HANDLE_CONTEXT));
 }
 
-/* Runs the first one; false if there was none. */
-static bool run_one(struct asyncio_loop *loop, struct asyncio_link_ *last, bool *was_last)
+/* Runs the first one of the batch; false if none is left. */
+static bool run_one(struct asyncio_loop *loop)
 {
     struct loop_remote *remote = &loop->remote;
 
     pthread_mutex_lock(&remote->lock);
-    struct asyncio_link_ *link = list_pop_front(&remote->handles);
+    struct asyncio_link_ *link = remote->last != NULL ? list_pop_front(&remote->handles) : NULL;
+    if (link == remote->last)
+        remote->last = NULL;
     if (link != NULL) {
         remote->running = handle_of(link);
         set_idle(handle_of(link));
@@ -98,7 +100,6 @@ static bool run_one(struct asyncio_loop *loop, struct asyncio_link_ *last, bool 
     pthread_mutex_unlock(&remote->lock);
     if (link == NULL)
         return false;
-    *was_last = link == last;
     handle_run(loop, handle_of(link));
     pthread_mutex_lock(&remote->lock);
     remote->running = NULL;
@@ -111,12 +112,11 @@ static bool run_one(struct asyncio_loop *loop, struct asyncio_link_ *last, bool 
 static int run_remote(void *arg)
 {
     struct asyncio_loop *loop = arg;
-    bool was_last = false;
 
     pthread_mutex_lock(&loop->remote.lock);
-    struct asyncio_link_ *last = loop->remote.handles.prev_;
+    loop->remote.last = loop->remote.handles.prev_;
     pthread_mutex_unlock(&loop->remote.lock);
-    while (!was_last && loop->exit_code == 0 && run_one(loop, last, &was_last))
+    while (loop->exit_code == 0 && run_one(loop))
         continue;
     pthread_mutex_lock(&loop->remote.lock);
     atomic_store(&loop->remote.pending, !list_empty(&loop->remote.handles));
@@ -140,6 +140,8 @@ bool remote_cancel(struct asyncio_loop *loop, struct asyncio_handle *handle)
     pthread_mutex_lock(&remote->lock);
     bool queued = (handle->state_ & HANDLE_STATE_MASK) == HANDLE_REMOTE;
     if (queued) {
+        if (remote->last == &handle->queued_.link_)
+            remote->last = handle->queued_.link_.prev_;
         list_remove(&remote->handles, &handle->queued_.link_);
         set_state(handle, HANDLE_CONTEXT);
     }

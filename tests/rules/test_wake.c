@@ -256,3 +256,63 @@ TEST(the_time_it_spins_is_part_of_the_time_to_wait)
     CHECK(longest_wait_ns(20e-3, 30e-3) <= 10 * ms);
     CHECK(longest_wait_ns(0, 30e-3) <= 30 * ms);
 }
+
+/* ---- a batch of other threads' callbacks has an end ---- */
+
+struct again {
+    asyncio_loop *loop;
+    asyncio_handle first, last, beside;
+    int count;
+};
+
+static int schedule_again(void *arg)
+{
+    struct again *again = arg;
+
+    asyncio_handle_cancel(&again->last);
+    if (++again->count < 100)
+        asyncio_ignore(
+            asyncio_loop_call_soon_threadsafe(again->loop, &again->first, schedule_again, again));
+    return 0;
+}
+
+static int do_nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static void schedules_itself(asyncio_loop *loop, bool one_beside)
+{
+    struct again again = { .loop = loop };
+
+    if (asyncio_loop_call_soon_threadsafe(loop, &again.first, schedule_again, &again) < 0)
+        return;
+    if (one_beside)
+        asyncio_ignore(asyncio_loop_call_soon_threadsafe(loop, &again.beside, do_nothing, NULL));
+    asyncio_ignore(asyncio_loop_call_soon_threadsafe(loop, &again.last, do_nothing, NULL));
+    turn(loop);
+    CHECK_INT(again.count, 1);
+    CHECK(!one_beside || again.beside.state_ != HANDLE_REMOTE);
+    turn(loop);
+    CHECK_INT(again.count, 2);
+    asyncio_handle_cancel(&again.first);
+}
+
+static void alone(asyncio_loop *loop)
+{
+    schedules_itself(loop, false);
+}
+
+static void with_another(asyncio_loop *loop)
+{
+    schedules_itself(loop, true);
+}
+
+/* LOP-02: what a callback schedules is for the next iteration, also when the last one of the batch
+ * is cancelled meanwhile: else one that schedules itself again and again would stop the loop. */
+TEST(LOP_02_the_last_of_a_batch_is_cancelled)
+{
+    with_loop(alone);
+    with_loop(with_another);
+}
