@@ -80,11 +80,14 @@ class Command:
 
 class Row:
     """One figure of several contestants: that of the line "<what> <figure>" of each command's
-    output.  Rows may share commands, which then run once a round."""
+    output.  Rows may share commands, which then run once a round.  Those with the same `curve`, a
+    name, are also drawn as one: what it takes for so many, `at`."""
 
-    def __init__(self, name, unit, contestants, what, goals=(), rounds=None, quick=True):
+    def __init__(self, name, unit, contestants, what, goals=(), rounds=None, quick=True,
+                 curve=None, at=None):
         self.name, self.unit, self.contestants, self.what = name, unit, contestants, what
         self.goals, self.rounds, self.quick = goals, rounds, quick
+        self.curve, self.at = curve, at
         self.samples = {contestant: [] for contestant in contestants}
         self.missing = {}
 
@@ -124,7 +127,8 @@ class Row:
                              "ratio": self.ratio(name) if name != OURS else None}
         goals = [("io_uring " if goal.who == PROACTOR else "") + goal.text for goal in self.goals]
         return {"name": self.name, "unit": self.unit, "figures": figures,
-                "goal": "; ".join(goals), "verdict": self.verdict()}
+                "goal": "; ".join(goals), "verdict": self.verdict(),
+                "curve": self.curve, "at": self.at}
 
 
 class Section:

@@ -88,10 +88,10 @@ def python(*words):
     return Command("./python", "./peers/python_asyncio.py", *words, needs="python3-venv")
 
 
-def nginx():
+def nginx(**environment):
     return Command("nginx", "-p", "DIRECTORY", "-e", "stderr", "-c", "server.conf",
                    needs="nginx-light",
-                   BENCH_TEMPLATE=os.path.join(HERE, "nginx.conf"))
+                   BENCH_TEMPLATE=os.path.join(HERE, "nginx.conf"), **environment)
 
 
 def uvloop(*words):

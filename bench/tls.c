@@ -1,17 +1,19 @@
 /* tls.c - what TLS costs: streams that talk to themselves, beside OpenSSL without anything.
  *
- *     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
- *         -subj /CN=localhost -addext subjectAltName=DNS:localhost \
- *         -addext keyUsage=critical,digitalSignature,keyCertSign -keyout key.pem -out cert.pem
- *     tls bulk|echo COUNT SIZE cert.pem key.pem        streams, both ends in one loop
- *     tls bare_bulk|bare_echo COUNT SIZE cert.pem key.pem    two SSL on a pair of sockets
+ *     tls bulk|echo COUNT SIZE              streams, both ends in one loop
+ *     tls bare_bulk|bare_echo COUNT SIZE    two SSL at the ends of a connection
  *
  * COUNT times SIZE bytes one way, or there and back; CPU time of both ends together, without the
- * handshake.
+ * handshake.  The certificate is in the files that BENCH_CERTIFICATE and BENCH_KEY name.
  */
+#include <arpa/inet.h>
 #include <asyncio/tls.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "bench.h"
 
@@ -27,11 +29,9 @@ struct run {
 
 static char data[SIZE_MAX_], sink[SIZE_MAX_];
 
-static void print(const struct run *run, const char *what, double ns)
+static void print(const struct run *run, double ns)
 {
-    printf("%s_ns %.0f\n", what, ns / (double)run->count);
-    printf("%s_mb_per_cpu_second %.0f\n", what,
-           (double)run->count * (double)run->size * (run->echoes ? 2 : 1) * 1e3 / ns);
+    bench_print("ns", ns / (double)run->count);
 }
 
 /* ---- streams ---- */
@@ -74,7 +74,7 @@ static int measure(struct run *run)
         return r;
     double before = bench_cpu_ns();
     r = talk(stream, run);
-    print(run, run->echoes ? "echo" : "bulk", bench_cpu_ns() - before);
+    print(run, bench_cpu_ns() - before);
     asyncio_stream_free(stream);
     return r;
 }
@@ -118,14 +118,34 @@ static void send_all(SSL *from, SSL *to, size_t size)
         got += take(to, size - got);
 }
 
+/* Both ends of a connection with itself, by way of a listener. */
+static void connect_pair(int fds[2])
+{
+    struct sockaddr_in address = { .sin_family = AF_INET };
+    socklen_t size = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    bench_require(bind(listener, (struct sockaddr *)&address, size) == 0, "bind");
+    bench_require(listen(listener, 1) == 0, "listen");
+    getsockname(listener, (struct sockaddr *)&address, &size);
+    fds[0] = socket(AF_INET, SOCK_STREAM, 0);
+    bench_require(connect(fds[0], (struct sockaddr *)&address, size) == 0, "connect");
+    fds[1] = accept(listener, NULL, NULL);
+    close(listener);
+    for (int i = 0; i < 2; i++) {
+        setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+        bench_require(fcntl(fds[i], F_SETFL, O_NONBLOCK) == 0, "fcntl");
+    }
+}
+
 static int bare(struct run *run)
 {
     SSL *a = SSL_new(asyncio_tls_context_ssl_ctx(run->client));
     SSL *b = SSL_new(asyncio_tls_context_ssl_ctx(run->server));
     int fds[2];
 
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) < 0)
-        return -errno;
+    connect_pair(fds);
     SSL_set_fd(a, fds[0]);
     SSL_set_fd(b, fds[1]);
     SSL_set_connect_state(a);
@@ -138,28 +158,31 @@ static int bare(struct run *run)
         if (run->echoes)
             send_all(b, a, run->size);
     }
-    print(run, run->echoes ? "bare_echo" : "bare_bulk", bench_cpu_ns() - before);
+    print(run, bench_cpu_ns() - before);
     SSL_free(a);
     SSL_free(b);
     return 0;
 }
 
+static int make_contexts(struct run *run)
+{
+    const char *certificate = getenv("BENCH_CERTIFICATE");
+    asyncio_tls_options own = { .certificate_file = certificate, .key_file = getenv("BENCH_KEY") };
+    asyncio_tls_options trust = { .ca_file = certificate };
+
+    int r = asyncio_tls_client_context(&run->client, &trust);
+    return r < 0 ? r : asyncio_tls_server_context(&run->server, &own);
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 6) {
-        fprintf(stderr, "usage: tls [bare_]bulk|[bare_]echo COUNT SIZE cert.pem key.pem\n");
+    if (argc != 4 || atol(argv[3]) > SIZE_MAX_) {
+        fprintf(stderr, "usage: tls [bare_]bulk|[bare_]echo COUNT SIZE\n");
         return 2;
     }
     struct run run = { .count = atol(argv[2]), .size = (size_t)atol(argv[3]) };
     run.echoes = strstr(argv[1], "echo") != NULL;
-    int r =
-        run.size > SIZE_MAX_
-            ? -EINVAL
-            : asyncio_tls_client_context(&run.client, &(asyncio_tls_options){ .ca_file = argv[4] });
-    if (r == 0)
-        r = asyncio_tls_server_context(
-            &run.server,
-            &(asyncio_tls_options){ .certificate_file = argv[4], .key_file = argv[5] });
+    int r = make_contexts(&run);
     if (r == 0)
         r = strncmp(argv[1], "bare", 4) == 0 ? bare(&run) : asyncio_run(with_server, &run);
     if (r < 0)

@@ -7,6 +7,8 @@ BENCH_UVLOOP in the environment: the loop is uvloop's.
 """
 import asyncio
 import os
+import socket
+import ssl
 import sys
 import time
 
@@ -225,6 +227,51 @@ async def sendfile(size):
     await bulk(size, True)
 
 
+class Web(asyncio.Protocol):
+    """Answers each request, as a protocol that is as simple as can be."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\nhello\n"
+
+    def connection_made(self, transport):
+        self.transport, self.data = transport, b""
+
+    def data_received(self, data):
+        self.data += data
+        while b"\r\n\r\n" in self.data:
+            self.data = self.data.partition(b"\r\n\r\n")[2]
+            self.transport.write(self.answer)
+
+
+async def tls_web(port):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(os.environ["BENCH_CERTIFICATE"], os.environ["BENCH_KEY"])
+    server = await asyncio.get_running_loop().create_server(Web, "127.0.0.1", port, backlog=1024,
+                                                            ssl=context)
+    await server.serve_forever()
+
+
+async def handshakes(count):
+    context = ssl.create_default_context(cafile=os.environ["BENCH_CERTIFICATE"])
+    for _ in range(count):
+        _, writer = await asyncio.open_connection(
+            "127.0.0.1", int(os.environ["BENCH_PORT"]), ssl=context, server_hostname="localhost")
+        writer.close()
+        await writer.wait_closed()
+    print("connections", count)
+
+
+async def resolve(count, host="127.0.0.1"):
+    loop, start = asyncio.get_running_loop(), time.process_time_ns()
+    wall = time.perf_counter_ns()
+    for _ in range(count):
+        await loop.getaddrinfo(host, 80, type=socket.SOCK_STREAM)
+    print(f"us {(time.perf_counter_ns() - wall) / 1000 / count:.2f}")
+    print(f"cpu_us {(time.process_time_ns() - start) / 1000 / count:.2f}")
+
+
+async def resolve_name(count):
+    await resolve(count, "localhost")
+
+
 async def small(count):
     start, starting = time.perf_counter_ns(), 0
     for _ in range(count):
@@ -245,7 +292,8 @@ async def large(count):
 def main():
     cases = {case.__name__: case for case in (
         switch, one, many, pingpong, stream, sleepers, echo, echo_timeout, protocol, datagrams,
-        small, large, reads, reads32, bulk, sendfile)}
+        small, large, reads, reads32, bulk, sendfile,
+        tls_web, handshakes, resolve, resolve_name)}
     case, count = sys.argv[1], int(float(sys.argv[2])) if len(sys.argv) > 2 else 0
     if os.environ.get("BENCH_UVLOOP"):
         import uvloop  # pylint: disable=import-outside-toplevel

@@ -1,4 +1,7 @@
 """Servers that are loaded from another processor."""
+import re
+import resource
+
 from measure import OURS, PROACTOR, Ahead, AtMost, Command, Plus, Row, Section, Within
 from peers import go, nginx, python, tokio, uvloop
 
@@ -147,23 +150,34 @@ def two_cores(quick):
     ])
 
 
-def connections(quick):
-    """From one to 100,000 of them, by several addresses of the loopback."""
-    chosen = [OURS, PROACTOR, BARE, "libuv uv_try_write", "Boost.Asio", "Go", "tokio"]
-    rows, counts = [], (1, 10, 100, 1000, 10000, 100000)
+def most_descriptors():
+    """That a process may have; no limit for who may raise it."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        capabilities = int(re.search(r"CapEff:\s*(\w+)", file.read())[1], 16)
+    may_raise = capabilities >> 24 & 1  # CAP_SYS_RESOURCE
+    return 1 << 30 if may_raise else resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
-    def add(count, name, size, what, often):
+
+def connections(quick):
+    """From one to 100,000 of them, by several addresses of the loopback, as far as the limit of
+    descriptors reaches; a bit below it is the last point then."""
+    chosen = [OURS, PROACTOR, BARE, "libuv uv_try_write", "Boost.Asio", "Go", "tokio"]
+    rows, most = [], most_descriptors() - 1000
+    counts = [n for n in (1, 10, 100, 1000, 10000) if n <= most] + [min(most, 100000)]
+
+    def add(count, curve, size, what, often):
         load = ("./load", str(count), size, "2" if count > 1000 and size != "0" else "0.3")
         commands = {who: servers()[who].behind(*load) for who in chosen}
-        rows.append(Row(name.format(f"{count:,}"), "us" if "us" in what else "B", commands, what,
-                        (), 1 if count > 10000 else 3, often))
+        name = f"{count:,} {curve}"
+        rows.append(Row(name, "us" if "us" in what else "B", commands, what, (),
+                        1 if count > 10000 else 3, often, curve, count))
 
     for count in counts:
-        add(count, "{} busy: CPU us per request", "64", "cpu_us", count <= 1000)
+        add(count, "busy: CPU us per request", "64", "cpu_us", count <= 1000)
     for count in counts[2:]:
-        add(count, "{} idle: bytes of each", "0", "bytes", count <= 10000)
-        add(count, "{} idle: CPU us per second of all", "0", "idle_us", count <= 10000)
-        add(count, "{} made: CPU us of each", "0", "accept_us", count <= 10000)
+        add(count, "idle: bytes of each", "0", "bytes", count <= 10000)
+        add(count, "idle: CPU us per second of all", "0", "idle_us", count <= 10000)
+        add(count, "made: CPU us of each", "0", "accept_us", count <= 10000)
     return Section("Connections", rows)
 
 

@@ -65,21 +65,40 @@ def timers(quick):
 
 
 def memory(quick):
-    def sleepers(count):
-        return {OURS: ours("./million", count),
-                "State Threads": threads("./st_million", count),
-                "Go": go("sleepers", count), "tokio": tokio("sleepers", count),
-                "CPython asyncio": python("sleepers", count)}
-
-    hundred, million = sleepers("100000"), sleepers("1000000")
-    del million["CPython asyncio"]
-    goal = [AtMost(4200)]
+    """Of tasks that do nothing but sleep, from one to a million."""
     _ = quick
-    return Section("A sleeping task", [
-        Row("bytes, 100,000 tasks", "B", hundred, "bytes", goal, 3),
-        Row("ns to make one, 100,000 tasks", "ns", hundred, "ns", (), 3),
-        Row("bytes, 1,000,000 tasks", "B", million, "bytes", goal, 2, False),
-        Row("ns to make one, 1,000,000 tasks", "ns", million, "ns", (), 2, False),
+    goal, rows = [AtMost(4200)], []
+    for exponent in range(7):
+        count = f"{10 ** exponent}"
+        commands = {OURS: ours("./million", count),
+                    "State Threads": threads("./st_million", count),
+                    "Go": go("sleepers", count), "tokio": tokio("sleepers", count),
+                    "CPython asyncio": python("sleepers", count)}
+        if exponent == 6:
+            del commands["CPython asyncio"]
+        often = exponent < 6
+        for unit, curve, what in (("B", "bytes of each", "bytes"), ("ns", "ns to make one", "ns")):
+            rows.append(Row(f"{10 ** exponent:,}: {curve}", unit, commands, what,
+                            goal if exponent >= 5 and unit == "B" else (), 3, often, curve,
+                            10 ** exponent))
+    return Section("Sleeping tasks", rows)
+
+
+def resolver(quick):
+    scale = 5 if quick else 1
+
+    def row(case, in_others, count, name, goals):
+        few = str(count // scale)
+        commands = {OURS: ours("./resolve", case, few),
+                    "bare getaddrinfo": Command("./bare_resolve", case, few),
+                    "libuv": Command("./uv_resolve", case, few, needs="libuv1-dev"),
+                    "Go": go(in_others, few), "CPython asyncio": python(in_others, few)}
+        return [Row(name, "us", commands, "us", goals), Row("... CPU us", "us", commands, "cpu_us")]
+
+    return Section("A name looked up, us on the wall", [
+        *row("numeric", "resolve", 20000, '"127.0.0.1"', [Ahead(1)]),
+        *row("name", "resolve_name", 5000, '"localhost", in /etc/hosts',
+             [Ahead(1, "libuv", "CPython asyncio")]),
     ])
 
 
@@ -118,4 +137,5 @@ def tails(quick):
 
 
 def sections(quick):
-    return [in_process(quick), timers(quick), memory(quick), processes(quick), tails(quick)]
+    return [in_process(quick), timers(quick), memory(quick), processes(quick), resolver(quick),
+            tails(quick)]

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -114,4 +115,15 @@ func bulk(size int, sendfile bool) {
 	}
 	connection.Close()
 	fmt.Printf("cpu_s %.4f\n", (cpu()-start)/1e9/(float64(size)/(1<<30)))
+}
+
+func resolve(count int, host string) {
+	begin, start := time.Now(), cpu()
+	for i := 0; i < count; i++ {
+		if _, err := net.DefaultResolver.LookupNetIP(context.Background(), "ip", host); err != nil {
+			os.Exit(1)
+		}
+	}
+	done := float64(count)
+	fmt.Printf("us %.3f\ncpu_us %.3f\n", float64(time.Since(begin).Nanoseconds())/1e3/done, (cpu()-start)/1e3/done)
 }
