@@ -22,24 +22,42 @@ def make_file():
     os.environ["BENCH_FILE"] = path
 
 
+def readers(case, in_others, ours, theirs):
+    """Who reads so many blocks; the slow ones fewer."""
+    return {OURS: Command("./files", case, ours, ASYNCIO_BACKEND="epoll"),
+            PROACTOR: Command("./files", case, ours, ASYNCIO_BACKEND="uring"),
+            "bare pread": Command("./bare_files", case, ours),
+            "libuv": Command("./uv_files", case, theirs, needs="libuv1-dev"),
+            "Go": go(in_others, ours, GOMAXPROCS="2"), "tokio": tokio(in_others, theirs),
+            "CPython asyncio": python(in_others, theirs)}
+
+
 def reads(quick):
     scale = 0.2 if quick else 1
-
-    def contestants(case, in_others):
-        many, few = str(int(200000 * scale)), str(int(20000 * scale))
-        return {OURS: Command("./files", case, many, ASYNCIO_BACKEND="epoll"),
-                PROACTOR: Command("./files", case, many, ASYNCIO_BACKEND="uring"),
-                "bare pread": Command("./bare_files", case, many),
-                "libuv": Command("./uv_files", case, few, needs="libuv1-dev"),
-                "Go": go(in_others, many, GOMAXPROCS="2"), "tokio": tokio(in_others, few),
-                "CPython asyncio": python(in_others, str(int(5000 * scale)))}
-
-    many, one = contestants("many", "reads32"), contestants("one", "reads")
+    counts = str(int(200000 * scale)), str(int(10000 * scale))
+    many, one = readers("many", "reads32", *counts), readers("one", "reads", *counts)
     return Section("4 KiB at random from the page cache, us for each", [
         Row("32 at a time", "us", many, "us", [AtMost(1.3), Ahead(1.5, "libuv")]),
         Row("... CPU us", "us", many, "cpu_us"),
         Row("one at a time", "us", one, "us", [AtMost(1.5), Ahead(20, "libuv", "tokio")]),
         Row("... CPU us", "us", one, "cpu_us"),
+    ])
+
+
+def cold_reads(quick):
+    """Few enough that most are of a page that is not there yet."""
+    count = str(1000 if quick else 4000)
+
+    def cold(case, in_others):
+        return {who: command.behind("./cold.py")
+                for who, command in readers(case, in_others, count, count).items()}
+
+    many, one = cold("many", "reads32"), cold("one", "reads")
+    return Section("4 KiB at random from a disk, us for each", [
+        Row("32 at a time", "us", many, "us"),
+        Row("... CPU us", "us", many, "cpu_us", [Ahead(1)]),
+        Row("one at a time", "us", one, "us"),
+        Row("... CPU us", "us", one, "cpu_us", [Ahead(1)]),
     ])
 
 
@@ -67,4 +85,4 @@ def bulk(quick):
 
 
 def sections(quick):
-    return [reads(quick), bulk(quick)]
+    return [reads(quick), cold_reads(quick), bulk(quick)]

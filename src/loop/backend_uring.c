@@ -97,6 +97,9 @@ static void dispatch(struct asyncio_loop *loop, uint64_t data, int result, unsig
     case URING_OP: uring_op_completed(loop, (asyncio_op *)(uintptr_t)data, result, flags); break;
     case URING_POLL: uring_polled(loop, data, result, flags); break;
     case URING_WAKE: woken(loop, flags); break;
+    case URING_FILE:
+        uring_file_read(loop, (asyncio_op *)(uintptr_t)(data - URING_FILE), result);
+        break;
     default: break; /* a cancellation's; what it was for tells for itself */
     }
 }
@@ -257,6 +260,8 @@ static void submit_uring(struct asyncio_loop *loop, asyncio_op *op)
 
 static void cancel_uring(struct asyncio_loop *loop, asyncio_op *op)
 {
+    if (op->private_.kind_ == OP_FILE_ASKED)
+        return; /* its end comes by itself */
     if (op_is_of_file(op)) {
         files_cancel(loop, op);
     } else if ((op->private_.backend_[0] & URING_OWN) != 0) {
@@ -306,7 +311,7 @@ static void disown_uring(struct asyncio_loop *loop, int fd)
 static int open_ring(struct uring *uring)
 {
     static const uint8_t opcodes[] = { IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL, IORING_OP_RECV,
-                                       IORING_OP_SEND };
+                                       IORING_OP_SEND, IORING_OP_READ };
     int r = ring_open(&uring->ring, ENTRIES);
 
     if (r < 0)
@@ -327,6 +332,7 @@ static int open_uring(struct asyncio_loop *loop)
     uring->loop = loop;
     uring->readiness.arm = uring_arm;
     uring->readiness.forget = uring_forget;
+    uring->readiness.take_file = uring_read_file;
     int r = open_ring(uring);
     if (r < 0)
         memory_free(uring);

@@ -239,8 +239,8 @@ static void complete_operations(struct asyncio_loop *loop)
 
 static void close_backend(struct asyncio_loop *loop)
 {
+    loop->backend->close(loop); /* may yet leave something to the files' threads */
     files_close(loop);
-    loop->backend->close(loop);
     complete_operations(loop);
 }
 

@@ -26,9 +26,10 @@ enum op_kind {
     OP_WRITE, /* write(2) */
     OP_WRITEV,
     OP_CONNECT,
-    OP_SENDFILE,  /* size_ bytes of file_, from offset_ on */
-    OP_FILE_READ, /* from here on of a file, see files.h; offset_: where, -1: where it stands */
-    OP_FILE_WARM, /* reads size_ bytes from offset_ on into the page cache */
+    OP_SENDFILE,   /* size_ bytes of file_, from offset_ on */
+    OP_FILE_READ,  /* from here on of a file, see files.h; offset_: where, -1: where it stands */
+    OP_FILE_ASKED, /* ... which the back end has asked the kernel for */
+    OP_FILE_WARM,  /* reads size_ bytes from offset_ on into the page cache */
     OP_FILE_WRITE,
     OP_FILE_OPEN, /* data_: the path, size_: the flags, offset_: the mode */
     OP_FILE_SYNC,

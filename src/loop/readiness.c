@@ -178,7 +178,8 @@ static void submit_file(struct asyncio_loop *loop, asyncio_op *op)
     int r = files_can_wait(op), fd = op->private_.fd_;
 
     if (r == 0) {
-        files_submit(loop, op);
+        if (readiness->take_file == NULL || !readiness->take_file(loop, op))
+            files_submit(loop, op);
         return;
     }
     if (r > 0)

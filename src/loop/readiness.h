@@ -33,6 +33,8 @@ struct readiness {
     /* Tells the kernel that the descriptor waits for `wanted`.  An error ends the operation. */
     int (*arm)(struct asyncio_loop *loop, int fd, struct readiness_fd *entry, unsigned wanted);
     void (*forget)(struct asyncio_loop *loop, int fd, struct readiness_fd *entry);
+    /* Has the kernel do what is to be done with a file; false, or NULL: a thread must. */
+    bool (*take_file)(struct asyncio_loop *loop, asyncio_op *op);
 };
 
 /* The first member of a poller's backend_state is a struct readiness. */

@@ -34,7 +34,7 @@ static inline struct uring *uring_of(struct asyncio_loop *loop)
     return loop->backend_state;
 }
 
-enum uring_tag { URING_OP, URING_POLL, URING_WAKE, URING_NOBODY, URING_TAG_MASK = 7 };
+enum uring_tag { URING_OP, URING_POLL, URING_WAKE, URING_FILE, URING_NOBODY, URING_TAG_MASK = 7 };
 
 /* What the back end knows of an operation of its own: asyncio_op's backend_[0]. */
 enum { URING_OWN = 1, URING_ASKED = 2, URING_PARKED = 4 };
@@ -74,6 +74,12 @@ void uring_cancel_op(struct asyncio_loop *loop, asyncio_op *op);
 void uring_cancel_ops(struct asyncio_loop *loop, struct readiness_fd *entry);
 void uring_op_completed(struct asyncio_loop *loop, asyncio_op *op, int result, unsigned flags);
 void uring_start_parked(struct asyncio_loop *loop);
+
+/* ---- files: uring_files.c ---- */
+
+/* False: it has to be a thread's. */
+bool uring_read_file(struct asyncio_loop *loop, asyncio_op *op);
+void uring_file_read(struct asyncio_loop *loop, asyncio_op *op, int result);
 
 /* ---- descriptors that are waited for: uring_polls.c ---- */
 
