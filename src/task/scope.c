@@ -24,7 +24,8 @@ void scope_enter(struct asyncio_scope_ *scope, const struct asyncio_scope_type_ 
         scope->error_ = ASYNCIO_ENOTASK;
         return;
     }
-    scope->cancelling_ = self->cancelling;
+    /* A request that is not delivered yet will be met inside, and is not the scope's own. */
+    scope->cancelling_ = self->cancelling - self->must_cancel;
     scope->outer_ = self->scopes;
     self->scopes = scope;
 }

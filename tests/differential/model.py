@@ -187,6 +187,20 @@ async def gather(tasks, everything):
     return results
 
 
+# ---- DEP-13: a request that is not delivered yet when a timeout is entered is not its own --------
+
+enter_timeout = asyncio.Timeout.__aenter__
+
+
+async def enter_with_request(timeout):
+    await enter_timeout(timeout)
+    timeout._cancelling -= timeout._task._must_cancel
+    return timeout
+
+
+asyncio.Timeout.__aenter__ = enter_with_request
+
+
 # ---- "exact iteration counts ... are upper bounds": wait_for of a call, its time being over ----
 
 async def wait_for_call(coro, timeout):

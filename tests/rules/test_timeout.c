@@ -313,6 +313,42 @@ TEST_TASK(TMO_14_works_in_a_task_that_is_being_cancelled)
 
 /* ---- use and misuse ---- */
 
+/* Of a group that is left when the deadline is over. */
+static int waits_in_vain(void *arg)
+{
+    (void)arg;
+    int r = asyncio_sleep(10);
+    asyncio_ignore(asyncio_sleep(2)); /* cleans up */
+    return r;
+}
+
+static int is_cancelled_before_it(void *arg)
+{
+    asyncio_timeout timeout;
+    asyncio_task_group group;
+
+    (void)arg;
+    asyncio_task_cancel(asyncio_current_task());
+    asyncio_timeout_enter(&timeout, 1);
+    asyncio_task_group_enter(&group);
+    asyncio_task_group_spawn(&group, waits_in_vain, NULL);
+    int r = asyncio_task_group_exit(&group, 0);
+    return asyncio_timeout_exit(&timeout, r);
+}
+
+/* DEP-13: TMO-09 goes for a request of before the entry, too, unless it was delivered before. */
+TEST_TASK(TMO_09_a_request_before_the_entry_wins)
+{
+    asyncio_task *task;
+
+    TRY(asyncio_create_task(&task, is_cancelled_before_it, NULL, NULL));
+    int r = asyncio_task_await(task);
+    CHECK_INT(asyncio_task_cancelling(task), 1);
+    asyncio_task_unref(task);
+    CHECK_INT(r, -ECANCELED);
+    return 0;
+}
+
 TEST_TASK(TMO_15_may_be_entered_again_after_its_exit)
 {
     asyncio_timeout timeout;
