@@ -188,10 +188,13 @@ void asyncio_future_add_done_callback(asyncio_future *future, asyncio_future_cal
     callback->future_ = future;
     if (handle_prepare(loop, &callback->handle, run_callback, callback) < 0)
         return; /* the loop was closed: nothing runs there any more */
-    if (future_done(future))
-        loop_ready(loop, &callback->handle);
-    else
+    if (!future_done(future)) {
         future_watch(future, &callback->handle);
+        return;
+    }
+    loop_ready(loop, &callback->handle);
+    if ((future->state_ & FUTURE_TASK) != 0 && loop->client != NULL)
+        loop->client->called_back(future);
 }
 
 bool asyncio_future_remove_done_callback(asyncio_future *future, asyncio_future_callback *callback)

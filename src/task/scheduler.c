@@ -223,6 +223,7 @@ const struct loop_client task_client = {
     .idle = idle,
     .closing = lose_pending,
     .freed = freed,
+    .called_back = task_called_back,
     .describe_task = asyncio_task_describe,
     .describe_future = asyncio_future_describe,
     .describe_step = describe_step,

@@ -87,7 +87,7 @@ static void init(asyncio_task *task, struct scheduler *scheduler, const struct s
     task->scopes = NULL;
     task->references = 1;
     task->cancelling = 0;
-    task->must_cancel = task->started = task->late = false;
+    task->must_cancel = task->started = task->late = task->later = false;
     task->budget = TASK_BUDGET;
     task->dropped = 0;
     task->number = ++scheduler->made;
@@ -198,9 +198,34 @@ static int release_late(void *arg)
 {
     asyncio_task *task = arg;
 
+    if (task->later) {
+        task->later = false;
+        loop_ready(task->scheduler->loop, &task->resume);
+        return 0;
+    }
     task->late = false;
     asyncio_task_unref(task);
     return 0;
+}
+
+static void last_a_turn(asyncio_task *task)
+{
+    task->late = true;
+    task->resume.fn_ = release_late;
+    loop_ready(task->scheduler->loop, &task->resume);
+    asyncio_task_ref(task);
+}
+
+void task_called_back(asyncio_future *future)
+{
+    asyncio_task *task = task_of_future(future);
+
+    if (task->scheduler->loop == NULL)
+        return; /* another loop calls back, and knows nothing of this task */
+    if (task->late)
+        task->later = true; /* what is scheduled already comes before this callback */
+    else
+        last_a_turn(task);
 }
 
 /* A callback looks at the future when it runs, so the task must last until then. */
@@ -226,13 +251,10 @@ void task_end(asyncio_task *task, int r)
     list_remove(&scheduler->tasks, &task->all);
     scheduler->count--;
     list_push_back(&scheduler->ended, &task->all);
-    task->late = has_callbacks(task);
+    bool late = has_callbacks(task);
     future_complete(&task->future, r);
-    if (task->late) {
-        task->resume.fn_ = release_late;
-        loop_ready(scheduler->loop, &task->resume);
-        asyncio_task_ref(task);
-    }
+    if (late)
+        last_a_turn(task);
     scheduler->zombie = task;
 }
 

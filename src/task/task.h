@@ -53,6 +53,7 @@ struct asyncio_task {
     bool must_cancel; /* requested, and not yet delivered */
     bool started;
     bool late;       /* it has ended, and lasts until its callbacks have run */
+    bool later;      /* others came meanwhile: once more */
     int budget;      /* calls that need not wait, until the others get a turn */
     int dropped;     /* debug mode: suspensions since the last request that is not taken back */
     uint64_t number; /* of all of its loop */
@@ -243,6 +244,9 @@ void task_run_eagerly(asyncio_task *task);
 
 /* The body has returned: tells those who wait. */
 void task_end(asyncio_task *task, int r);
+
+/* See struct loop_client. */
+void task_called_back(asyncio_future *future);
 
 /* At the end of a scheduler: the numbers that no task has got. */
 void task_give_names_back(const struct scheduler *scheduler);

@@ -64,7 +64,6 @@ struct program {
     bool eager, down; /* tasks start at once; tasks await older ones only, else younger ones only */
     struct run runs[RUNS_MAX];
     int run_count, live, steps;
-    bool main_over;
     int counter; /* what (waituntil) looks at */
     double begun;
     asyncio_timer watchdog;

@@ -109,7 +109,7 @@ class Group(asyncio.TaskGroup):
     def __init__(self):
         super().__init__()
         self._tasks = OrderedSet()
-        self._met = False
+        self._children_cancelled = False
 
     def create_task(self, coro, **options):
         if not self._entered or self._aborting or (self._exiting and not self._tasks):
@@ -129,19 +129,28 @@ class Group(asyncio.TaskGroup):
         self._parent_cancel_requested = True
         self._parent_task.cancel()
 
+    def _abort(self):
+        self._aborting = True
+        if not self._children_cancelled:
+            self._children_cancelled = True
+            super()._abort()
+
+    def met_cancellation(self):
+        """A cancellation comes in while the exit waits.  3.13 knows no cancel() and forgets it when
+        the group is aborting already; asked to look again, it remembers, as 3.15 does (TGR-25)."""
+        if self._parent_cancel_requested:
+            self._aborting = False
+
     async def __aexit__(self, kind, exc, traceback):
-        own = self._parent_task
-        await Watched(super().__aexit__(kind, exc, traceback), self)
-        if self._met and self._parent_cancel_requested and own.cancelling() > 0:
-            raise asyncio.CancelledError
+        await Watched(super().__aexit__(kind, exc, traceback), self.met_cancellation)
         return True
 
 
 class Watched:
-    """Awaits a coroutine and notes in a group that a cancellation came in."""
+    """Awaits a coroutine and calls a function before each cancellation that comes in."""
 
-    def __init__(self, inner, group):
-        self.inner, self.group = inner, group
+    def __init__(self, inner, met):
+        self.inner, self.met = inner, met
 
     def __await__(self):
         inner = self.inner.__await__()
@@ -154,7 +163,7 @@ class Watched:
             try:
                 step, value = inner.send, (yield wanted)
             except asyncio.CancelledError as error:
-                self.group._met = True
+                self.met()
                 step, value = inner.throw, error
 
 

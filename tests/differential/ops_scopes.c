@@ -114,13 +114,15 @@ static int op_group(struct run *run, const struct node *node)
     return r;
 }
 
-/* (join g0 t1 p2): starts p2 in the group, by whomever. */
+/* (join g0 t1 p2): starts p2 in the group, by whomever; not where tasks await older ones, see
+ * ops_tasks.c. */
 static int op_join(struct run *run, const struct node *node)
 {
     asyncio_task_group *group = run->program->group_slots[node->args[0]->number];
     const struct node *body = body_of(run, node->args[2]);
     struct slot *slot = &run->program->slots[node->args[1]->number];
-    struct run *made = group != NULL && body != NULL ? run_new(run->program, body) : NULL;
+    bool may = group != NULL && body != NULL && !run->program->down;
+    struct run *made = may ? run_new(run->program, body) : NULL;
     asyncio_task *task;
 
     if (made == NULL)

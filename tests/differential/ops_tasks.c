@@ -10,8 +10,9 @@ static struct slot *slot_named(const struct run *run, const struct node *name)
     return there ? &run->program->slots[name->number] : NULL;
 }
 
-/* Tasks that await one another in a circle pass a cancellation round without end, here as in
- * asyncio, so a program's tasks await only younger ones, or only older ones. */
+/* Tasks that wait for one another in a circle that a cancellation cannot break would never end,
+ * here as in asyncio, so a program's tasks await only younger ones, as groups do, or only older
+ * ones. */
 static bool may_await(const struct run *run, const struct run *other)
 {
     return run->program->down ? other->number < run->number : other->number > run->number;

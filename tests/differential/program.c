@@ -1,8 +1,9 @@
 /* program.c - a program from its text to its end.
  *
- * The first body is the main task's.  When that is over, the task waits, looking now and then,
- * until all other tasks have ended.  So that every program ends, a watchdog cancels all tasks that
- * have begun, again and again: a body is finite, so it can swallow only so many cancellations.
+ * The first body is that of task T0, which is in slot t7 at first.  A supervisor starts it and
+ * waits, looking now and then, until all tasks have ended.  So that every program ends, a watchdog
+ * cancels all tasks that have begun and releases all locks, again and again: a body is finite, so
+ * it can swallow only so many cancellations.
  */
 #include "interpreter.h"
 
@@ -14,6 +15,8 @@
 #include "loop/loop.h"
 
 static const double WATCHDOG = 512 * TICK, LOOK_AGAIN = 64 * TICK;
+
+enum { QUIET_LOOKS = 2 }; /* a callback may start a task after all have ended */
 
 /* ---- reading ---- */
 
@@ -172,17 +175,26 @@ int run_body(void *arg)
 
 /* ---- the whole ---- */
 
+/* Who waits for a condition has its lock when it ends, come what may: if nobody releases that, a
+ * cancellation does not help. */
+static void release_all(struct program *program)
+{
+    for (int i = 0; i < LOCKS; i++)
+        asyncio_ignore(asyncio_lock_release(&program->locks[i]));
+    for (int i = 0; i < CONDITIONS; i++)
+        asyncio_ignore(asyncio_condition_release(&program->conditions[i]));
+}
+
 static int bark(void *arg)
 {
     struct program *program = arg;
     struct run callback = { .program = program, .number = -1 };
 
     event(&callback, "watchdog", 0, program->live);
-    for (int i = program->main_over; i < program->run_count; i++)
+    for (int i = 0; i < program->run_count; i++)
         if (program->runs[i].task != NULL && !program->runs[i].ended)
             asyncio_task_cancel(program->runs[i].task);
-    if (program->live == 0)
-        return 0;
+    release_all(program);
     return asyncio_loop_call_later(asyncio_get_running_loop(), &program->watchdog, WATCHDOG, bark,
                                    program);
 }
@@ -199,29 +211,29 @@ static void put_away(struct program *program)
     queues_destroy(program);
 }
 
-static int run_main(void *arg)
+/* The task that starts the first, and no part of the program. */
+static int supervise(void *arg)
 {
     struct program *program = arg;
     asyncio_loop *loop = asyncio_get_running_loop();
-    struct run *main = run_new(program, program->bodies[0]);
+    struct run *first = run_new(program, program->bodies[0]);
+    struct slot *slot = &program->slots[TASKS - 1];
 
     asyncio_loop_set_exception_handler(loop, quiet, NULL);
+    program->begun = asyncio_loop_time(loop);
+    slot->run = first;
+    int r = asyncio_create_task(&slot->task, run_body, first, NULL);
+    if (r == 0)
+        r = asyncio_loop_call_later(loop, &program->watchdog, WATCHDOG, bark, program);
     if (program->eager)
         asyncio_loop_set_task_factory(loop, asyncio_eager_task_factory);
-    program->begun = asyncio_loop_time(loop);
-    program->slots[TASKS - 1] = (struct slot){ asyncio_task_ref(asyncio_current_task()), main };
-    int r = asyncio_loop_call_later(loop, &program->watchdog, WATCHDOG, bark, program);
-    if (r < 0)
-        return r;
-    r = run_body(main);
-    main->ended = false;
-    main->where = "over";
-    program->main_over = true;
-    while (program->live > 0)
-        asyncio_ignore(asyncio_sleep(LOOK_AGAIN));
+    for (int quiet_looks = 0; r == 0 && quiet_looks < QUIET_LOOKS;) {
+        r = asyncio_sleep(LOOK_AGAIN);
+        quiet_looks = program->live > 0 ? 0 : quiet_looks + 1;
+    }
     asyncio_timer_cancel(&program->watchdog);
     put_away(program);
-    return 0;
+    return r;
 }
 
 /* The clock begins at a whole second, so that ticks are exact in seconds and nanoseconds alike. */
@@ -238,7 +250,7 @@ int program_run(struct program *program)
 {
     asyncio_loop_options loop_options = { .virtual_time = true };
 
-    return asyncio_run_with(run_main, program,
+    return asyncio_run_with(supervise, program,
                             &(asyncio_run_options){ .leave_sigint = true,
                                                     .loop_factory = make_loop,
                                                     .loop_options = &loop_options });

@@ -14,7 +14,8 @@ import model
 import script
 
 RUNS_MAX, STEPS_MAX, CALLBACKS_MAX, GROUPS_MAX, REFS_MAX = 48, 1500, 64, 48, 8
-TASKS, TICK, WATCHDOG, LOOK_AGAIN = 8, 0.125, 512 * 0.125, 64 * 0.125
+TASKS, TICK, WATCHDOG = 8, 0.125, 512 * 0.125
+LOOK_AGAIN = 64 * TICK
 CANCELLED = asyncio.CancelledError
 
 
@@ -71,7 +72,6 @@ class Program:
         self.bodies = [part for part in self.tree if isinstance(part, script.Node)]
         self.eager, self.down = "eager" in self.tree, "down" in self.tree
         self.runs, self.live, self.steps, self.counter = [], 0, 0, 0
-        self.main_over = False
         self.slots = [(None, None)] * TASKS
         self.groups, self.group_count = {}, 0
         self.handles, self.callback_count = {}, 0
@@ -110,30 +110,23 @@ class Program:
 
     def bark(self):
         Run(self, None, -1, "").event("watchdog", 0, self.live)
-        for run in self.runs[self.main_over:]:
+        for run in self.runs:
             if run.task is not None and not run.ended:
                 run.task.cancel()
-        if self.live > 0:
-            self.watchdog = self.loop.call_later(WATCHDOG, self.bark)
-
-    async def run_main(self):
-        main = self.run_new(self.bodies[0])
-        self.slots[TASKS - 1] = asyncio.current_task(), main
+        for name in ("l0", "l1", "l2", "c0", "c1", "c2"):
+            if self.objects[name].locked():
+                self.objects[name].release()
         self.watchdog = self.loop.call_later(WATCHDOG, self.bark)
-        try:
-            await run_body(main)
-        except Exception:
-            pass
-        except CANCELLED:
-            pass
-        main.ended = False
-        main.where = "over"
-        self.main_over = True
-        while self.live > 0:
-            try:
-                await asyncio.sleep(LOOK_AGAIN)
-            except CANCELLED:
-                pass
+
+    async def supervise(self):
+        first = self.run_new(self.bodies[0])
+        self.slots[TASKS - 1] = self.make_task(self.loop, run_body(first), False), first
+        self.watchdog = self.loop.call_later(WATCHDOG, self.bark)
+        self.loop.set_task_factory(self.make_task)
+        quiet_looks = 0
+        while quiet_looks < 2:
+            await asyncio.sleep(LOOK_AGAIN)
+            quiet_looks = 0 if self.live > 0 else quiet_looks + 1
         self.watchdog.cancel()
 
     def run(self):
@@ -142,9 +135,7 @@ class Program:
         self.make_objects(loop)
         asyncio.events._set_running_loop(None)
         loop.set_exception_handler(lambda loop, context: None)
-        main = asyncio.Task(self.run_main(), loop=loop)
-        loop.set_task_factory(self.make_task)
-        loop.run_until_complete(main)
+        loop.run_until_complete(self.supervise())
         loop.close()
 
     def make_task(self, loop, coro, eager_start=None, **options):
@@ -459,7 +450,7 @@ async def op_group(run, node):
 @op
 async def op_join(run, node):
     program = run.program
-    group = program.groups.get(node[0])
+    group = program.groups.get(node[0]) if not program.down else None
     body = body_of(run, node[2])
     made = program.run_new(body) if group is not None and body is not None else None
     if made is None:

@@ -1,4 +1,5 @@
-/* test_task_lost.c - tasks, and what groups keep of them, that outlive their loop. */
+/* test_task_lost.c - tasks, and what groups keep of them, that outlive their loop, or their last
+ * holder. */
 #include "harness.h"
 
 static int give_seven(void *arg)
@@ -108,4 +109,43 @@ TEST(a_lost_group_keeps_nothing)
         r = asyncio_loop_run_once(loop, 0);
     asyncio_loop_close(loop);
     asyncio_loop_unref(loop);
+}
+
+/* ---- the last holder ---- */
+
+static int fail_at_once(void *arg)
+{
+    (void)arg;
+    return -EPIPE;
+}
+
+struct late_callbacks {
+    asyncio_future_callback callbacks[3];
+    int results[3];
+};
+
+static int hear_late(void *arg)
+{
+    struct late_callbacks *late = arg;
+    asyncio_task *task;
+
+    TRY(asyncio_create_task(&task, fail_at_once, NULL, NULL));
+    int r = asyncio_sleep(0); /* the task must be given back, whatever comes */
+    for (int i = 0; i < 3; i++)
+        asyncio_future_add_done_callback(asyncio_task_future(task), &late->callbacks[i],
+                                         note_result, &late->results[i]);
+    asyncio_task_unref(task);
+    int again = asyncio_sleep(0);
+    return r < 0 ? r : again;
+}
+
+/* TSK-27, FUT-06: a callback that was added after the end finds the task, though nobody holds it.
+ * Found by the differential test. */
+TEST(a_task_lasts_until_callbacks_added_after_its_end_have_run)
+{
+    struct late_callbacks late = { .results = { 0 } };
+
+    RUN(hear_late, &late);
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(late.results[i], -EPIPE);
 }

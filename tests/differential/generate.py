@@ -1,0 +1,373 @@
+"""generate.py - random programs of script.py's language.
+
+    generate.program(seed)     the text of one, the same on every machine
+
+Programs are small, some ten to sixty statements in two to seven bodies, and touch few objects, so
+that tasks meet.  Each has a few favourite kinds of statement, so that some are all queues and some
+all cancellation.  Times are a few ticks, so that deadlines coincide.
+"""
+import random
+
+import script
+from script import NEVER, Node
+
+DEPTH_MAX = 4
+
+# Statements that may be executed by a callback: they do not suspend.
+ACTIONS = ["cancel", "forgive", "fset", "ffail", "cancelf", "release", "notify", "notifyall", "set",
+           "clear", "count", "breset_", "putnow", "getnow", "taskdone", "shutdown", "gcancel",
+           "spawn", "join", "look", "drop", "soon", "later", "result", "ondone"]
+
+# Kinds of statements and what they are made of: name and weight.
+KINDS = {
+    "tasks": [("spawn", 6), ("await", 5), ("eager", 1), ("look", 1), ("result", 2), ("call", 2)],
+    "cancel": [("cancel", 6), ("cancelme", 1), ("uncancel", 2), ("forgive", 1), ("cancelf", 1)],
+    "futures": [("awaitf", 4), ("fset", 2), ("ffail", 1), ("cancelf", 1), ("result", 1)],
+    "timeouts": [("timeout", 6), ("timeoutat", 1), ("reschedule", 2), ("waitfor", 2),
+                 ("waitforref", 3)],
+    "groups": [("group", 5), ("join", 8), ("gcancel", 1)],
+    "several": [("gather", 2), ("gatherall", 2), ("gatherrefs", 2), ("gatherrefsall", 2),
+                ("shield", 4), ("wait", 4), ("each", 3)],
+    "callbacks": [("soon", 3), ("later", 3), ("drop", 1), ("ondone", 3)],
+    "locks": [("with", 5), ("acquire", 2), ("release", 2), ("look", 1)],
+    "conditions": [("withc", 4), ("waituntil", 1), ("count", 1), ("notify", 2), ("notifyall", 1),
+                   ("notifyin", 3)],
+    "events": [("ewait", 4), ("set", 3), ("clear", 2)],
+    "barriers": [("arrive", 6), ("breset", 1), ("babort", 1), ("look", 1)],
+    "queues": [("put", 4), ("putnow", 2), ("get", 6), ("getnow", 2), ("taskdone", 2), ("qjoin", 2),
+               ("shutdown", 1), ("look", 1)],
+}
+ALWAYS = [("sleep", 10), ("val", 1), ("raise", 2), ("catch", 2), ("catchall", 3), ("finally", 4),
+          ("repeat", 2), ("do", 1)]
+
+
+class Generator:
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.bodies = self.random.randint(2, 7)
+        self.body = 0
+        kinds = self.random.sample(sorted(KINDS), self.random.randint(1, 4))
+        kinds += ["tasks", "cancel"] if self.random.random() < 0.8 else ["tasks"]
+        if self.random.random() < 0.4:
+            kinds.append("groups")
+        self.pool = [entry for kind in kinds for entry in KINDS[kind]] + ALWAYS
+        self.names = [name for name, _ in self.pool]
+        self.weights = [weight for _, weight in self.pool]
+        # The fewer objects, the more often tasks meet at one.
+        self.spread = self.random.choice([1, 1, 2, 6])
+        self.times = self.random.choice([[0, 1], [0, 1, 2], [0, 0, 1, 2, 3, 5], [1, 2, 3, 4, 8]])
+        self.object_of = {letter: self.random.randrange(6) for letter in "lcesbqf"}
+
+    def pick(self, *choices):
+        return self.random.choice(choices)
+
+    # ---- arguments
+
+    def named(self, letter, count):
+        first = self.object_of[letter] % count
+        return f"{letter}{(first + self.random.randrange(self.spread)) % count}"
+
+    def task(self):
+        return f"t{self.random.choice([0, 0, 1, 1, 2, 3, 4, 7])}"
+
+    def later_body(self):
+        return f"p{self.random.randint(self.body + 1, self.bodies)}"
+
+    def time(self):
+        return self.random.choice(self.times)
+
+    def limit(self):
+        return self.pick(self.time(), self.time(), self.time(), self.time() + 3, NEVER, -1)
+
+    def ref(self):
+        return self.task() if self.random.random() < 0.7 else self.named("f", 4)
+
+    def refs(self):
+        return [self.ref() for _ in range(self.random.randint(1, 4))]
+
+    def item(self):
+        return self.random.randrange(40)
+
+    # ---- statements
+
+    def block(self, depth, least=1):
+        most = 5 if depth == 0 else 3
+        return [self.statement(depth + 1) for _ in range(self.random.randint(least, most))]
+
+    def statement(self, depth):
+        while True:
+            name = self.random.choices(self.names, self.weights)[0]
+            if depth < DEPTH_MAX or name not in NESTING:
+                made = getattr(self, "make_" + name)(depth)
+                if made is not None:
+                    return made
+
+    def action(self, depth):
+        if depth > DEPTH_MAX + 1:
+            return Node("count")
+        while True:
+            name = self.random.choice(ACTIONS)
+            made = getattr(self, "make_" + name)(depth + 1)
+            if made is not None:
+                return made
+
+    def make_val(self, depth):
+        return Node("val", [self.random.randrange(10)])
+
+    def make_raise(self, depth):
+        return Node("raise", [self.random.randint(1, 9)])
+
+    def make_sleep(self, depth):
+        return Node("sleep", [self.time()])
+
+    def make_do(self, depth):
+        return Node("do", self.block(depth))
+
+    def make_repeat(self, depth):
+        return Node("repeat", [self.random.randint(2, 3), *self.block(depth)])
+
+    def tried(self, depth):
+        block = self.block(depth)
+        return block[0] if len(block) == 1 else Node("do", block)
+
+    def make_catch(self, depth):
+        return Node("catch", [self.tried(depth), *self.block(depth, 0)])
+
+    def make_catchall(self, depth):
+        return Node("catchall", [self.tried(depth), *self.block(depth, 0)])
+
+    def make_finally(self, depth):
+        return Node("finally", [self.tried(depth), *self.block(depth)])
+
+    def make_call(self, depth):
+        return Node("call", [self.later_body()]) if self.body < self.bodies else None
+
+    def make_spawn(self, depth):
+        if self.body == self.bodies:
+            return None
+        return Node("spawn", [self.task(), self.later_body()])
+
+    def make_eager(self, depth):
+        if self.body == self.bodies:
+            return None
+        return Node("eager", [self.task(), self.later_body()])
+
+    def make_await(self, depth):
+        return Node("await", [self.task()])
+
+    def make_awaitf(self, depth):
+        return Node("await", [self.named("f", 4)])
+
+    def make_cancel(self, depth):
+        return Node("cancel", [self.task()])
+
+    def make_cancelf(self, depth):
+        return Node("cancel", [self.named("f", 4)])
+
+    def make_cancelme(self, depth):
+        return Node("cancelme")
+
+    def make_uncancel(self, depth):
+        return Node("uncancel")
+
+    def make_forgive(self, depth):
+        return Node("forgive", [self.task()])
+
+    def make_result(self, depth):
+        return Node("result", [self.ref()])
+
+    def make_fset(self, depth):
+        return Node("fset", [self.named("f", 4), self.random.randrange(10)])
+
+    def make_ffail(self, depth):
+        return Node("ffail", [self.named("f", 4), self.random.randint(1, 9)])
+
+    def make_timeout(self, depth):
+        return Node("timeout", [self.limit(), *self.block(depth)])
+
+    def make_timeoutat(self, depth):
+        return Node("timeoutat", [self.pick(NEVER, *range(8)), *self.block(depth)])
+
+    def make_reschedule(self, depth):
+        return Node("reschedule", [self.limit()])
+
+    def make_waitfor(self, depth):
+        return Node("waitfor", [self.limit(), *self.block(depth)])
+
+    def make_waitforref(self, depth):
+        return Node("waitforref", [self.limit(), self.ref()])
+
+    def make_group(self, depth):
+        name = self.pick("g0", "g0", "g1")
+        block = self.block(depth)
+        for _ in range(self.random.randint(0, 3) if self.body < self.bodies else 0):
+            block.insert(self.random.randrange(len(block) + 1),
+                         Node("join", [name, self.task(), self.later_body()]))
+        return Node("group", [name, *block])
+
+    def make_join(self, depth):
+        if self.body == self.bodies:
+            return None
+        return Node("join", [self.pick("g0", "g0", "g1"), self.task(), self.later_body()])
+
+    def make_gcancel(self, depth):
+        return Node("gcancel", [self.pick("g0", "g0", "g1")])
+
+    def of_bodies(self, name):
+        if self.body == self.bodies:
+            return None
+        return Node(name, [self.later_body() for _ in range(self.random.randint(1, 3))])
+
+    def make_gather(self, depth):
+        return self.of_bodies("gather")
+
+    def make_gatherall(self, depth):
+        return self.of_bodies("gatherall")
+
+    def make_gatherrefs(self, depth):
+        return Node("gatherrefs", self.refs())
+
+    def make_gatherrefsall(self, depth):
+        return Node("gatherrefsall", self.refs())
+
+    def make_shield(self, depth):
+        return Node("shield", [self.ref()])
+
+    def make_wait(self, depth):
+        return Node("wait", [self.limit(), self.pick("all", "first", "exception"), *self.refs()])
+
+    def make_each(self, depth):
+        return Node("each", [self.limit(), *self.refs()])
+
+    def make_soon(self, depth):
+        return Node("soon", [self.pick("h0", "h1"), self.action(depth)])
+
+    def make_later(self, depth):
+        return Node("later", [self.pick("h0", "h1"), self.time(), self.action(depth)])
+
+    def make_drop(self, depth):
+        return Node("drop", [self.pick("h0", "h1")])
+
+    def make_ondone(self, depth):
+        return Node("ondone", [self.ref(), self.action(depth)])
+
+    def lockable(self):
+        letter = self.pick("l", "l", "s", "s", "c")
+        return self.named(letter, 4 if letter == "s" else 3)
+
+    def make_with(self, depth):
+        return Node("with", [self.lockable(), *self.block(depth)])
+
+    def make_acquire(self, depth):
+        return Node("acquire", [self.lockable()])
+
+    def make_release(self, depth):
+        return Node("release", [self.lockable()])
+
+    def make_withc(self, depth):
+        name = self.named("c", 3)
+        waits = self.pick(Node("cwait", [name]), Node("cwait", [name]),
+                          Node("waituntil", [name, self.random.randint(1, 3)]))
+        if self.random.random() < 0.4:
+            waits = Node("timeout", [self.limit(), waits])
+        block = self.block(depth, 0)
+        block.insert(self.random.randrange(len(block) + 1), waits)
+        return Node("with", [name, *block])
+
+    def make_notifyin(self, depth):
+        name = self.named("c", 3)
+        told = self.pick(Node("notify", [name, self.random.randint(1, 2)]),
+                         Node("notifyall", [name]))
+        block = [Node("count"), told]
+        if self.random.random() < 0.5:
+            block.append(Node("sleep", [self.time()]))
+        return Node("with", [name, *block])
+
+    def make_waituntil(self, depth):
+        return Node("waituntil", [self.named("c", 3), self.random.randint(0, 3)])
+
+    def make_count(self, depth):
+        return Node("count")
+
+    def make_notify(self, depth):
+        return Node("notify", [self.named("c", 3), self.random.randint(0, 2)])
+
+    def make_notifyall(self, depth):
+        return Node("notifyall", [self.named("c", 3)])
+
+    def make_ewait(self, depth):
+        return Node("ewait", [self.named("e", 3)])
+
+    def make_set(self, depth):
+        return Node("set", [self.named("e", 3)])
+
+    def make_clear(self, depth):
+        return Node("clear", [self.named("e", 3)])
+
+    def make_arrive(self, depth):
+        return Node("arrive", [self.named("b", 3)])
+
+    def make_breset(self, depth):
+        return Node("breset", [self.named("b", 3)])
+
+    def make_breset_(self, depth):
+        """In a callback: CPython's reset() is a coroutine, but does not suspend."""
+        return self.make_breset(depth)
+
+    def make_babort(self, depth):
+        return Node("babort", [self.named("b", 3)])
+
+    def make_put(self, depth):
+        return Node("put", [self.named("q", 6), self.item()])
+
+    def make_putnow(self, depth):
+        return Node("putnow", [self.named("q", 6), self.item()])
+
+    def make_get(self, depth):
+        return Node("get", [self.named("q", 6)])
+
+    def make_getnow(self, depth):
+        return Node("getnow", [self.named("q", 6)])
+
+    def make_taskdone(self, depth):
+        return Node("taskdone", [self.named("q", 6)])
+
+    def make_qjoin(self, depth):
+        return Node("qjoin", [self.named("q", 6)])
+
+    def make_shutdown(self, depth):
+        return Node("shutdown", [self.named("q", 6), self.random.randrange(2)])
+
+    def make_look(self, depth):
+        letter, count = self.pick(("l", 3), ("c", 3), ("s", 4), ("b", 3), ("q", 6), ("f", 4))
+        return Node("look", [self.named(letter, count)])
+
+    # ---- the whole
+
+    def make(self):
+        parts = []
+        if self.random.random() < 0.25:
+            parts.append("down")
+        if self.random.random() < 0.15:
+            parts.append("eager")
+        for self.body in range(self.bodies + 1):
+            block = self.block(0, 2 if self.body == 0 else 1)
+            if self.body == 0:
+                starts = [self.make_spawn(1) for _ in range(self.random.randint(1, 4))]
+                block = starts + block
+            parts.append(Node("body", block))
+        return Node("program", parts)
+
+
+NESTING = {"do", "repeat", "catch", "catchall", "finally", "timeout", "timeoutat", "waitfor",
+           "group", "with", "withc"}
+
+
+def program(seed):
+    return str(Generator(seed).make())
+
+
+if __name__ == "__main__":
+    import sys
+
+    print(script.pretty(script.read(program(int(sys.argv[1])))))
