@@ -49,7 +49,7 @@ struct loop_client {
     bool (*idle)(struct asyncio_loop *loop);
     void (*closing)(struct asyncio_loop *loop); /* the last chance to clear up */
     void (*freed)(struct asyncio_loop *loop);   /* give back what is kept for it */
-    /* A callback was scheduled of the future of a task that has ended; it looks at that when it runs. */
+    /* A callback of a task that has ended was scheduled, and looks at its future when it runs. */
     void (*called_back)(struct asyncio_future *future);
     int (*describe_task)(const struct asyncio_task *task, char *text, size_t size);
     int (*describe_future)(const struct asyncio_future *future, char *text, size_t size);

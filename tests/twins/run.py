@@ -8,38 +8,18 @@ The Python is the newest on this machine that has asyncio.Queue.shutdown (3.13).
 program's output is compared with what was recorded.  What needs no other process runs in virtual
 time on both sides.
 """
-import glob
 import os
 import pathlib
-import shutil
-import subprocess
 import sys
 
-from drivers import (LIMIT, run_chat, run_datagrams, run_echo, run_fetches, run_https, run_plainly,
+from drivers import (run_chat, run_datagrams, run_echo, run_fetches, run_https, run_plainly,
                      run_until_interrupt)
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
+from pythons import find_python
 
 PROGRAMS = pathlib.Path(__file__).resolve().parent.parent / "programs"
 LAST_FEW = 6  # lines that may differ where a signal cuts a program off
-
-
-def python_version(python):
-    """The version of a Python, or None if its asyncio is too old for the twins."""
-    probe = "import sys, asyncio; asyncio.Queue.shutdown; print(*sys.version_info[:3])"
-    try:
-        done = subprocess.run([python, "-c", probe], capture_output=True, text=True, timeout=LIMIT)
-    except OSError:
-        return None
-    return tuple(map(int, done.stdout.split())) if done.returncode == 0 else None
-
-
-def find_python():
-    found = {sys.executable}
-    for name in ("python3", "python3.13", "python3.14", "python3.15"):
-        found.add(shutil.which(name))
-    found.update(glob.glob(os.path.expanduser("~/.pyenv/versions/*/bin/python3")))
-    versions = {python_version(python): python for python in found if python}
-    versions.pop(None, None)
-    return versions[max(versions)] if versions else None
 
 
 def equal(one, other):

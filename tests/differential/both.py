@@ -1,0 +1,64 @@
+"""both.py - runs programs on both sides and compares the traces.
+
+One process of each side runs many programs.  It writes a trace when its program has ended, so that
+one which crashes or hangs is known by the number of traces before it; the rest is run again.
+"""
+import os
+import pathlib
+import subprocess
+import tempfile
+
+PYTHON_SIDE = pathlib.Path(__file__).resolve().parent / "python_side.py"
+
+
+class Sides:
+    """How to run either side."""
+
+    def __init__(self, interpreter, python, backend=None):
+        self.c = [interpreter]
+        self.python = [python, str(PYTHON_SIDE)]
+        self.environment = dict(os.environ)
+        if backend:
+            self.environment["ASYNCIO_BACKEND"] = backend
+
+    def traces_of_c(self, texts, limit=60):
+        return traces(self.c, texts, self.environment, limit)
+
+    def traces_of_python(self, texts, limit=120):
+        return traces(self.python, texts, self.environment, limit)
+
+    def differing(self, texts, limit=60):
+        """(which, trace of C, trace of Python) of those programs whose traces differ."""
+        of_c, of_python = self.traces_of_c(texts, limit), self.traces_of_python(texts, 2 * limit)
+        return [(i, mine, other) for i, (mine, other) in enumerate(zip(of_c, of_python))
+                if mine != other]
+
+
+def traces(command, texts, environment, limit):
+    """The trace of each text; where there is none, what happened instead."""
+    found = []
+    while len(found) < len(texts):
+        lines, end = run_some(command, texts[len(found):], environment, limit)
+        found += lines
+        if len(found) < len(texts):
+            found.append(f"{end};")
+    return found
+
+
+def run_some(command, texts, environment, limit):
+    """The traces that came, and how the process ended."""
+    with tempfile.NamedTemporaryFile("w", suffix=".programs") as programs, \
+            tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
+        programs.write("".join(text + "\n" for text in texts))
+        programs.flush()
+        try:
+            status = subprocess.run([*command, programs.name], stdin=subprocess.DEVNULL, stdout=out,
+                                    stderr=errors, env=environment, timeout=limit).returncode
+            end = f"ENDED with {status}"
+        except subprocess.TimeoutExpired:
+            end = "HUNG"
+        out.seek(0)
+        errors.seek(0)
+        said = errors.read().strip().splitlines()
+        lines = out.read().split("\n")[:-1]
+    return lines[:len(texts)], f"{end}: {said[-1]}" if said else end

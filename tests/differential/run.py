@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""The same random programs on this library and on CPython's asyncio, and their traces compared.
+
+    run.py INTERPRETER [--programs N] [--seed S] [--backend B] [--jobs J] [--counts] [--keep]
+    run.py INTERPRETER --kept [--backend B]      replays kept/, against what was recorded there
+    run.py INTERPRETER --show SEED               one program, and what each side makes of it
+    run.py --record                              writes what CPython does into kept/ again
+
+INTERPRETER is what CMake builds from the *.c here.  Program S, S + 1, ... are made by generate.py;
+one whose traces differ is shrunk and printed, with --keep also written to kept/.  --counts says how
+often each kind of statement ended how, and where cancellations met tasks.  The Python is the newest
+of this machine that has Queue.shutdown (3.13).
+"""
+import argparse
+import collections
+import concurrent.futures
+import os
+import pathlib
+import re
+import sys
+import time
+
+import generate
+import script
+from both import Sides
+from shrink import shrink
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))
+from pythons import find_python, python_version  # noqa: E402
+
+KEPT = HERE / "kept"
+CHUNK, SHRUNK_MAX = 1000, 5
+EVENT = re.compile(r"\S+ (\w+) (\w+)#\d+=(-?\w+)(?: T\d+@(\w+))?")
+
+
+# ---- counting ---------------------------------------------------------------------------------
+
+def outcomes(trace):
+    """What a program has shown: statements with how they ended, and where tasks were cancelled."""
+    shown = set()
+    for event in trace.split(";"):
+        match = EVENT.match(event)
+        if match is None:
+            continue
+        _, what, result, where = match.groups()
+        kind = "ok" if result.lstrip("-").isdigit() else "failed" if result[0] == "E" else result
+        shown.add(f"{what} {kind}")
+        if where and what == "cancel":
+            shown.add(f"cancelled at {where}")
+        for word in ("expired", "late"):
+            if word in event:
+                shown.add(f"{what} {word}")
+    return shown
+
+
+# ---- random programs --------------------------------------------------------------------------
+
+def run_chunk(sides, first, count):
+    """What differs, as (seed, text, trace, trace), and in how many programs what was seen."""
+    texts = [generate.program(seed) for seed in range(first, first + count)]
+    of_c, of_python = sides.traces_of_c(texts), sides.traces_of_python(texts)
+    differing = [(first + i, texts[i], mine, other)
+                 for i, (mine, other) in enumerate(zip(of_c, of_python)) if mine != other]
+    counts = collections.Counter()
+    for trace in of_python:
+        counts.update(outcomes(trace))
+    counts["events"] = sum(trace.count(";") for trace in of_python)
+    return differing, counts
+
+
+def run_random(arguments, sides):
+    """Prints the table; 1 if anything differs."""
+    began = time.monotonic()
+    counts, differing = collections.Counter(), []
+    starts = range(arguments.seed, arguments.seed + arguments.programs, CHUNK)
+    end = arguments.seed + arguments.programs
+    with concurrent.futures.ProcessPoolExecutor(arguments.jobs) as pool:
+        chunks = [pool.submit(run_chunk, sides, first, min(CHUNK, end - first))
+                  for first in starts]
+        for chunk in chunks:
+            found, seen = chunk.result()
+            differing += found
+            counts += seen
+    for seed, text, mine, other in differing[:SHRUNK_MAX]:
+        report(seed, text, sides, arguments.keep)
+    if arguments.counts:
+        print_counts(counts, arguments.programs)
+    seconds = time.monotonic() - began
+    print(f"DIFFERENTIAL {arguments.programs} programs from seed {arguments.seed}, "
+          f"{counts['events']} events, {len(differing)} different, {seconds:.0f} s, "
+          f"back end {arguments.backend or 'default'}, "
+          f"CPython {'.'.join(map(str, python_version(sides.python[0])))}")
+    if differing:
+        print("seeds:", *[seed for seed, *_ in differing[:50]])
+    return 1 if differing else 0
+
+
+def print_counts(counts, programs):
+    print(f"of {programs} programs, in how many:")
+    for what, count in sorted(counts.items()):
+        if what != "events":
+            print(f"{count:8}  {what}")
+
+
+def report(seed, text, sides, keep):
+    small = shrink(text, sides)
+    (mine,), (other,) = sides.traces_of_c([small], 10), sides.traces_of_python([small], 10)
+    print(f"\nseed {seed}, shrunk from {script.read(text).size()} to {script.read(small).size()}:")
+    print(script.pretty(script.read(small)))
+    print_difference(mine, other)
+    if keep:
+        path = KEPT / f"seed-{seed}.txt"
+        write_kept(path, f"; seed {seed}", small, other)
+        print(f"kept as {path}")
+
+
+def print_difference(mine, other):
+    """Side by side, events that differ marked."""
+    mine, other = mine.split(";")[:-1], other.split(";")[:-1]
+    print(f"   {'this library':48} CPython")
+    for i in range(max(len(mine), len(other))):
+        left = mine[i] if i < len(mine) else ""
+        right = other[i] if i < len(other) else ""
+        print(f" {' ' if left == right else '*'} {left:48} {right}")
+
+
+# ---- kept programs ----------------------------------------------------------------------------
+
+def write_kept(path, comment, text, trace):
+    path.write_text("\n".join([comment, script.pretty(script.read(text)), "---",
+                               *trace.split(";")[:-1], ""]))
+
+
+def read_kept(path):
+    """The comment, the program as one line, the trace."""
+    head, _, trace = path.read_text().partition("---\n")
+    lines = head.splitlines()
+    comment = [line for line in lines if line.startswith(";")]
+    text = " ".join(line.strip() for line in lines if not line.startswith(";"))
+    return "\n".join(comment), text, "".join(line + ";" for line in trace.splitlines())
+
+
+def replay(sides, python):
+    """1 if a kept program does not do what was recorded, here or on this machine's CPython."""
+    paths = sorted(KEPT.glob("*.txt"))
+    kept = [read_kept(path) for path in paths]
+    texts = [text for _, text, _ in kept]
+    failures = compare_kept(paths, kept, sides.traces_of_c(texts))
+    if python:
+        failures += compare_kept(paths, kept, sides.traces_of_python(texts))
+    else:
+        print("SKIPPED kept: no CPython 3.13 or later to compare with; what was recorded will do")
+    print(f"KEPT {len(paths)} programs, {failures} failures")
+    return 1 if failures else 0
+
+
+def compare_kept(paths, kept, traces):
+    failures = 0
+    for path, (_, text, recorded), trace in zip(paths, kept, traces):
+        if trace != recorded:
+            failures += 1
+            print(f"{path.name} is not as recorded:")
+            print_difference(trace, recorded)
+    return failures
+
+
+def record(sides):
+    for path in sorted(KEPT.glob("*.txt")):
+        comment, text, _ = read_kept(path)
+        (trace,) = sides.traces_of_python([text])
+        write_kept(path, comment, text, trace)
+    return 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("interpreter", nargs="?")
+    parser.add_argument("--programs", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--backend")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--counts", action="store_true")
+    parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--kept", action="store_true")
+    parser.add_argument("--record", action="store_true")
+    parser.add_argument("--show", type=int)
+    arguments = parser.parse_args()
+    python = find_python()
+    sides = Sides(arguments.interpreter, python, arguments.backend)
+    if arguments.kept:
+        return replay(sides, python)
+    if not python:
+        print("SKIPPED random: no CPython 3.13 or later to compare with")
+        print("DIFFERENTIAL 0 programs")
+        return 0
+    if arguments.record:
+        return record(sides)
+    if arguments.show is not None:
+        text = generate.program(arguments.show)
+        print(script.pretty(script.read(text)))
+        print_difference(*sides.traces_of_c([text]), *sides.traces_of_python([text]))
+        return 0
+    return run_random(arguments, sides)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""shrink.py - the smallest program that still shows a difference.
+
+Each round makes every program that is a little smaller than the best one, runs them all at once on
+both sides, and takes the smallest that still fails, until none does.
+"""
+import copy
+
+import script
+from script import NEVER, Node
+
+# Statements whose first statement has to be there.
+NEEDS_ONE = {"catch", "catchall", "finally", "soon", "later", "ondone"}
+ROUNDS_MAX, CANDIDATES_MAX = 200, 1500
+
+
+def smaller(tree):
+    """Yields programs that are smaller, or simpler."""
+    for path in list(paths(tree, ())):
+        node = at(tree, path)
+        parent = at(tree, path[:-1]) if path else None
+        if parent is not None:
+            if may_lack(parent, path[-1]):
+                yield without(tree, path)
+            if node.name == "body" and len(node) > 1:
+                yield replaced(tree, path, [Node("body", node[len(node) // 2:])])
+                yield replaced(tree, path, [Node("body", node[:len(node) // 2])])
+            if node.name not in ("body", "program"):
+                inner = [arg for arg in node if isinstance(arg, Node)]
+                if inner and (len(inner) == 1 or may_lack(parent, path[-1])):
+                    yield replaced(tree, path, inner)
+        yield from simpler_arguments(tree, path, node)
+
+
+def simpler_arguments(tree, path, node):
+    for i, arg in enumerate(node):
+        if isinstance(arg, int) and arg != 0:
+            for less in {0, arg // 2, arg - 1} if arg > 0 else {0}:
+                yield changed(tree, path, i, less)
+        elif arg == NEVER:
+            yield changed(tree, path, i, 0)
+        elif arg in ("eager", "down") or (
+                node.name in ("gather", "gatherall", "gatherrefs", "gatherrefsall", "wait", "each")
+                and isinstance(arg, str) and arg[1:].isdigit() and len(node) > 1):
+            yield without(tree, path + (i,))
+
+
+def may_lack(parent, place):
+    """Whether a statement may be taken out there.  The first body, and what is run by name, stay:
+    the last body goes when nobody asks for it."""
+    if parent.name == "program":
+        last = f"p{bodies(parent) - 1}"
+        return 1 < place == len(parent) - 1 and last not in names(parent)
+    first = next(i for i, arg in enumerate(parent) if isinstance(arg, Node))
+    return parent.name not in NEEDS_ONE or place > first
+
+
+def bodies(tree):
+    return sum(isinstance(arg, Node) for arg in tree)
+
+
+def names(tree):
+    found = set()
+    for arg in tree:
+        found |= names(arg) if isinstance(arg, Node) else {arg}
+    return found
+
+
+def paths(node, path):
+    """The paths of all lists, outer ones first."""
+    yield path
+    for i, arg in enumerate(node):
+        if isinstance(arg, Node):
+            yield from paths(arg, path + (i,))
+
+
+def at(tree, path):
+    for i in path:
+        tree = tree[i]
+    return tree
+
+
+def replaced(tree, path, nodes):
+    made = copy.deepcopy(tree)
+    at(made, path[:-1])[path[-1]:path[-1] + 1] = nodes
+    return made
+
+
+def without(tree, path):
+    return replaced(tree, path, [])
+
+
+def changed(tree, path, place, value):
+    made = copy.deepcopy(tree)
+    at(made, path)[place] = value
+    return made
+
+
+def weight(text):
+    """Few statements first, then small numbers."""
+    tree = script.read(text)
+    numbers = sum(abs(arg) for path in paths(tree, ()) for arg in at(tree, path)
+                  if isinstance(arg, int))
+    return tree.size(), text.count(NEVER), numbers, text
+
+
+def shrink(text, sides, limit=5):
+    """The text of the smallest program found."""
+    best = text
+    for _ in range(ROUNDS_MAX):
+        candidates = {str(tree) for tree in smaller(script.read(best))} - {best}
+        candidates = [c for c in sorted(candidates, key=weight) if weight(c) < weight(best)]
+        failing = [i for i, _, _ in sides.differing(candidates[:CANDIDATES_MAX], limit)]
+        if not failing:
+            return best
+        best = min((candidates[i] for i in failing), key=weight)
+    return best
