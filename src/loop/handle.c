@@ -7,15 +7,15 @@
 #include "loop/loop.h"
 #include "loop/origin.h"
 
-/* Atomic, since any thread may cancel a handle that was scheduled from afar. */
+/* Atomic, since any thread may cancel a handle that was scheduled from afar; see remote.c. */
 static unsigned state_of(const asyncio_handle *handle)
 {
-    return __atomic_load_n(&handle->state_, __ATOMIC_RELAXED) & HANDLE_STATE_MASK;
+    return __atomic_load_n(&handle->state_, __ATOMIC_ACQUIRE) & HANDLE_STATE_MASK;
 }
 
 static void set_state(asyncio_handle *handle, unsigned state)
 {
-    __atomic_store_n(&handle->state_, state, __ATOMIC_RELAXED);
+    __atomic_store_n(&handle->state_, state, __ATOMIC_RELEASE);
 }
 
 static bool scheduled(const asyncio_handle *handle)
@@ -51,7 +51,7 @@ void handle_release_context(struct asyncio_handle *handle)
 {
     if ((handle->state_ & HANDLE_CONTEXT) == 0)
         return;
-    handle->state_ &= ~(unsigned)HANDLE_CONTEXT;
+    set_state(handle, handle->state_ & ~(unsigned)HANDLE_CONTEXT);
     if (handle->context != NULL)
         asyncio_context_unref(handle->context);
     context_node_unref(handle->values_);
@@ -115,7 +115,7 @@ void handle_run(struct asyncio_loop *loop, struct asyncio_handle *handle)
 /* A watching handle is its future's: asyncio_future_remove_done_callback() is for that. */
 void asyncio_handle_cancel(asyncio_handle *handle)
 {
-    if ((__atomic_load_n(&handle->state_, __ATOMIC_RELAXED) & HANDLE_AFAR) != 0) {
+    if ((__atomic_load_n(&handle->state_, __ATOMIC_ACQUIRE) & HANDLE_AFAR) != 0) {
         /* If it runs now this waits for its end, and then it may not even be there any more. */
         if (!remote_cancel(handle->queued_.loop_, handle))
             return;

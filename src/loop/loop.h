@@ -70,6 +70,7 @@ struct loop_remote {
     struct asyncio_link_ handles;
     struct asyncio_link_ *last; /* of those that the runner runs now; NULL: it has run all */
     struct asyncio_handle *running;
+    pthread_t running_in;
     struct asyncio_handle runner; /* stands in the ready queue for those of `handles` */
     atomic_bool pending;          /* `handles` is not empty and runner is not scheduled */
 };

@@ -7,16 +7,24 @@
  *
  * HANDLE_AFAR stays set after that, so that a cancel that comes late knows where to ask.
  *
- * While the function runs, `running` names its handle: a cancel from another thread waits until
- * that changes.  The handle itself is not looked at then, it may be freed in there.
+ * While the function runs, or the close drops it, `running` names its handle: a cancel from
+ * another thread waits until that changes.  The handle itself is not looked at then, it may be
+ * freed in there.
  */
 #include "ground/sys.h"
 #include "loop/loop.h"
 
-/* Atomic, since the state is looked at before the lock is taken. */
+/* Atomic, since the state is looked at before the lock is taken, and who finds a handle to be his
+ * again must find all that was done to it; and since handle_run() sets it, to what means the same
+ * here, without the lock. */
+static unsigned state_of(const struct asyncio_handle *handle)
+{
+    return __atomic_load_n(&handle->state_, __ATOMIC_ACQUIRE);
+}
+
 static void set_state(struct asyncio_handle *handle, unsigned state)
 {
-    __atomic_store_n(&handle->state_, state, __ATOMIC_RELAXED);
+    __atomic_store_n(&handle->state_, state, __ATOMIC_RELEASE);
 }
 
 int remote_init(struct loop_remote *remote)
@@ -37,7 +45,7 @@ void remote_destroy(struct loop_remote *remote)
 static int schedule(struct asyncio_loop *loop, struct asyncio_handle *handle, asyncio_callback *fn,
                     void *arg, unsigned whose)
 {
-    unsigned state = __atomic_load_n(&handle->state_, __ATOMIC_RELAXED) & HANDLE_STATE_MASK;
+    unsigned state = state_of(handle) & HANDLE_STATE_MASK;
 
     if (state != HANDLE_IDLE && state != HANDLE_CANCELLED)
         return -EBUSY;
@@ -84,6 +92,20 @@ static void set_idle(struct asyncio_handle *handle)
     set_state(handle, HANDLE_AFAR | (handle->state_ & HANDLE_CONTEXT));
 }
 
+/* Both under the lock. */
+static void begin_running(struct loop_remote *remote, struct asyncio_handle *handle)
+{
+    remote->running = handle;
+    remote->running_in = pthread_self();
+    set_idle(handle);
+}
+
+static void end_running(struct loop_remote *remote)
+{
+    remote->running = NULL;
+    pthread_cond_broadcast(&remote->finished);
+}
+
 /* Runs the first one of the batch; false if none is left. */
 static bool run_one(struct asyncio_loop *loop)
 {
@@ -93,17 +115,14 @@ static bool run_one(struct asyncio_loop *loop)
     struct asyncio_link_ *link = remote->last != NULL ? list_pop_front(&remote->handles) : NULL;
     if (link == remote->last)
         remote->last = NULL;
-    if (link != NULL) {
-        remote->running = handle_of(link);
-        set_idle(handle_of(link));
-    }
+    if (link != NULL)
+        begin_running(remote, handle_of(link));
     pthread_mutex_unlock(&remote->lock);
     if (link == NULL)
         return false;
     handle_run(loop, handle_of(link));
     pthread_mutex_lock(&remote->lock);
-    remote->running = NULL;
-    pthread_cond_broadcast(&remote->finished);
+    end_running(remote);
     pthread_mutex_unlock(&remote->lock);
     return true;
 }
@@ -138,18 +157,30 @@ bool remote_cancel(struct asyncio_loop *loop, struct asyncio_handle *handle)
     struct loop_remote *remote = &loop->remote;
 
     pthread_mutex_lock(&remote->lock);
-    bool queued = (handle->state_ & HANDLE_STATE_MASK) == HANDLE_REMOTE;
+    bool queued = (state_of(handle) & HANDLE_STATE_MASK) == HANDLE_REMOTE;
     if (queued) {
         if (remote->last == &handle->queued_.link_)
             remote->last = handle->queued_.link_.prev_;
         list_remove(&remote->handles, &handle->queued_.link_);
         set_state(handle, HANDLE_CONTEXT);
     }
-    bool own = loop->running && pthread_equal(loop->thread, pthread_self());
-    while (!queued && !own && remote->running == handle)
+    while (!queued && remote->running == handle &&
+           !pthread_equal(remote->running_in, pthread_self()))
         pthread_cond_wait(&remote->finished, &remote->lock);
     pthread_mutex_unlock(&remote->lock);
     return queued;
+}
+
+/* Called and comes back under the lock, but gives the context back without it: that may call
+ * anything.  Whoever cancels the handle meanwhile waits, as if it ran. */
+static void drop(struct loop_remote *remote, struct asyncio_handle *handle)
+{
+    begin_running(remote, handle);
+    pthread_mutex_unlock(&remote->lock);
+    handle_release_context(handle);
+    pthread_mutex_lock(&remote->lock);
+    set_state(handle, HANDLE_CANCELLED);
+    end_running(remote);
 }
 
 void remote_drop(struct asyncio_loop *loop)
@@ -159,15 +190,10 @@ void remote_drop(struct asyncio_loop *loop)
     pthread_mutex_lock(&loop->remote.lock);
     loop->closed = true;
     while ((link = list_pop_front(&loop->remote.handles)) != NULL) {
-        struct asyncio_handle *handle = handle_of(link);
-
-        if ((handle->state_ & HANDLE_LIBRARY) != 0) {
+        if ((state_of(handle_of(link)) & HANDLE_LIBRARY) != 0)
             list_push_back(&told, link);
-            continue;
-        }
-        set_state(handle, HANDLE_CONTEXT);
-        handle_release_context(handle);
-        set_state(handle, HANDLE_CANCELLED);
+        else
+            drop(&loop->remote, handle_of(link));
     }
     pthread_mutex_unlock(&loop->remote.lock);
     while ((link = list_pop_front(&told)) != NULL) {

@@ -1,0 +1,268 @@
+/* threads.h - threads that are fibers, so that every way in which they can be interleaved is run.
+ *
+ * A thread goes on until a place that another can see (shim.h); there the explorer chooses who goes
+ * on.  As long as it can go on itself, another one is a preemption, of which each schedule has so
+ * many at most; what is explored within that bound is complete.  Memory is sequentially consistent:
+ * the flags are that in the library too (seq_cst), all else is under the lock.
+ */
+#ifndef ASYNCIO_TESTS_MODEL_THREADS_H
+#define ASYNCIO_TESTS_MODEL_THREADS_H
+
+#include <stdlib.h>
+
+#include "explore.h"
+#include "ground/fiber.h"
+#include "loop/loop.h"
+#include "shim.h"
+
+#undef pthread_mutex_lock
+#undef pthread_mutex_unlock
+
+enum { THREADS_MAX = 4, STACK_SIZE = 128 * 1024 };
+
+/* What is done wrong on purpose: the checks must find it. */
+enum plant {
+    NOTHING_WRONG,
+    FLAG_COMES_LATE,  /* `asleep` is seen by others only after the looks that follow it */
+    NOBODY_IS_TOLD,   /* that a callback has returned */
+    SIGNAL_GETS_LOST, /* unless the loop sleeps already */
+};
+
+struct thread {
+    struct fiber fiber;
+    void (*body)(void);
+    bool done, waiting;        /* for a condition */
+    const void *wants;         /* the mutex that it waits for */
+    bool sleeps;               /* in the kernel */
+    struct asyncio_loop *loop; /* its loop_current */
+    struct context_slot *context;
+};
+
+static struct threads {
+    struct thread list[THREADS_MAX];
+    int count, running; /* -1: the scheduler */
+    struct fiber scheduler;
+    int preemptions, preemptions_max;
+    const void *held; /* the one mutex there is; NULL: free */
+    int signals;      /* wake_fd is readable */
+    int64_t now;
+    enum plant plant;
+    atomic_bool *flag;     /* that comes late then: the loop's `asleep` */
+    atomic_bool *late;     /* FLAG_COMES_LATE: what is not seen yet */
+    const char *violation; /* what went wrong first */
+} threads;
+
+static _Alignas(4096) char stacks[THREADS_MAX][STACK_SIZE];
+
+static void violate(const char *sentence)
+{
+    if (threads.violation == NULL)
+        threads.violation = sentence;
+}
+
+/* ---- the scheduler ---- */
+
+static bool can_run(const struct thread *thread)
+{
+    return !thread->done && !thread->waiting &&
+           (thread->wants == NULL || threads.held != thread->wants) &&
+           (!thread->sleeps || threads.signals > 0);
+}
+
+/* The next one; -1: nobody can. */
+static int choose_thread(int last)
+{
+    int able[THREADS_MAX], count = 0;
+    bool goes_on = last >= 0 && can_run(&threads.list[last]);
+
+    if (goes_on)
+        able[count++] = last;
+    for (int i = 0; i < threads.count; i++)
+        if (i != last && can_run(&threads.list[i]))
+            able[count++] = i;
+    if (goes_on && threads.preemptions == threads.preemptions_max)
+        count = 1;
+    if (count == 0)
+        return -1;
+    int chosen = choose(count);
+    threads.preemptions += goes_on && chosen > 0;
+    return able[chosen];
+}
+
+static void thread_main(void *arg)
+{
+    struct thread *thread = arg;
+
+    thread->body();
+    thread->done = true;
+    fiber_exit(&thread->fiber, &threads.scheduler);
+}
+
+static void let_run(int which)
+{
+    struct thread *thread = &threads.list[which];
+
+    threads.running = which;
+    loop_current = thread->loop;
+    context_current = thread->context;
+    fiber_switch(&threads.scheduler, &thread->fiber);
+    thread->loop = loop_current;
+    thread->context = context_current;
+    loop_current = NULL;
+    context_current = NULL;
+    threads.running = -1;
+}
+
+static void thread_add(void (*body)(void))
+{
+    struct thread *thread = &threads.list[threads.count++];
+
+    char *stack = stacks[threads.count - 1];
+
+    *thread = (struct thread){ .body = body };
+    fiber_init(&thread->fiber, stack, stack + STACK_SIZE, thread_main, thread);
+}
+
+static void threads_begin(int preemptions, enum plant plant)
+{
+    threads = (struct threads){ .running = -1, .preemptions_max = preemptions, .plant = plant };
+}
+
+/* Runs them to their ends. */
+static void threads_run(void)
+{
+    int last = -1;
+    bool all = true;
+
+    while (threads.violation == NULL && (last = choose_thread(last)) >= 0)
+        let_run(last);
+    for (int i = 0; i < threads.count; i++)
+        all = all && threads.list[i].done;
+    if (!all)
+        violate("all who are left wait, for ever");
+    if (threads.violation != NULL)
+        return; /* what they have left stays where it is */
+    for (int i = 0; i < threads.count; i++)
+        fiber_destroy(&threads.list[i].fiber);
+}
+
+/* ---- what the library calls instead ---- */
+
+void model_step(void)
+{
+    if (threads.running >= 0)
+        fiber_switch(&threads.list[threads.running].fiber, &threads.scheduler);
+}
+
+/* What was held back is seen from here on: whatever follows is a fence. */
+static void settle(void)
+{
+    if (threads.late != NULL)
+        atomic_store_explicit(threads.late, true, memory_order_seq_cst);
+    threads.late = NULL;
+}
+
+void model_store(atomic_bool *place, bool value)
+{
+    model_step();
+    if (threads.plant == FLAG_COMES_LATE && value && place == threads.flag)
+        threads.late = place;
+    else
+        atomic_store_explicit(place, value, memory_order_seq_cst);
+    if (!value && threads.late == place)
+        threads.late = NULL;
+}
+
+bool model_exchange(atomic_bool *place, bool value)
+{
+    return atomic_exchange_explicit(place, value, memory_order_seq_cst);
+}
+
+int model_lock(pthread_mutex_t *mutex)
+{
+    if (threads.running < 0)
+        return 0;
+    struct thread *self = &threads.list[threads.running];
+
+    self->wants = mutex;
+    model_step();
+    self->wants = NULL;
+    threads.held = mutex;
+    return 0;
+}
+
+int model_unlock(pthread_mutex_t *mutex)
+{
+    if (threads.running < 0)
+        return 0;
+    if (threads.held != mutex)
+        violate("a mutex is unlocked that is not locked");
+    threads.held = NULL;
+    model_step();
+    return 0;
+}
+
+int model_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
+{
+    struct thread *self = &threads.list[threads.running];
+
+    (void)condition;
+    threads.held = NULL;
+    self->waiting = true;
+    self->wants = mutex;
+    model_step();
+    self->wants = NULL;
+    threads.held = mutex;
+    return 0;
+}
+
+int model_broadcast(pthread_cond_t *condition)
+{
+    (void)condition;
+    for (int i = 0; i < threads.count && threads.plant != NOBODY_IS_TOLD; i++)
+        threads.list[i].waiting = false;
+    return 0;
+}
+
+pthread_t model_self(void)
+{
+    return (pthread_t)(threads.running + 1);
+}
+
+void model_signal(int fd)
+{
+    model_step();
+    if (fd < 0)
+        violate("a loop was woken that is closed");
+    if (threads.plant != SIGNAL_GETS_LOST || threads.list[0].sleeps)
+        threads.signals++;
+}
+
+void model_clear(int fd)
+{
+    (void)fd;
+    threads.signals = 0;
+}
+
+int64_t model_now(void)
+{
+    return threads.now += 1000;
+}
+
+/* The back end's wait, of the loop's thread. */
+static void model_kernel(struct asyncio_loop *loop, int64_t timeout_ns)
+{
+    struct thread *self = &threads.list[threads.running];
+
+    model_step();
+    settle();
+    if (timeout_ns != 0) {
+        self->sleeps = true;
+        model_step();
+        self->sleeps = false;
+    }
+    if (threads.signals > 0)
+        loop_woken(loop);
+}
+
+#endif
