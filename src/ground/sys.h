@@ -28,8 +28,12 @@ double sys_ns_to_seconds(int64_t ns);
 
 /* ---- sockets ---- */
 
-/* A stream or datagram socket. */
+/* Which of the hosts of a simulated network the code that runs is at (sim.h); else 0. */
+unsigned sys_place(void);
+
+/* A stream or datagram socket, here or at such a place. */
 int sys_socket(int family, int type, int protocol);
+int sys_socket_at(unsigned place, int family, int type, int protocol);
 int sys_double(int fd); /* another descriptor of the same; close-on-exec, the rest is shared */
 void sys_close(int fd); /* negative: nothing */
 int sys_bind(int fd, const asyncio_address *address);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "ground/fault.h"
+#include "ground/sim.h"
 
 #define RESTART(result, call)                                                                      \
     do {                                                                                           \
@@ -128,11 +129,25 @@ static ssize_t sendfile_quietly(int socket, int file, off_t *from, size_t count)
     return sent;
 }
 
+/* To a simulated socket: a part of it at a time. */
+static int sendfile_simulated(struct sim_socket *socket, int file, int64_t offset, size_t count)
+{
+    char part[16384];
+    ssize_t got;
+
+    RESTART(got, pread(file, part, count < sizeof part ? count : sizeof part, offset));
+    if (got <= 0)
+        return result_of(got);
+    return sim_send(socket, &(asyncio_bytes){ part, (size_t)got }, 1, NULL);
+}
+
 int sys_sendfile(int socket, int file, int64_t offset, size_t count)
 {
     off_t from = offset;
 
     if (fault_fails())
         return -ECONNRESET;
+    if (sim_of(socket) != NULL)
+        return sendfile_simulated(sim_of(socket), file, offset, transfer_size(count));
     return result_of(sendfile_quietly(socket, file, &from, transfer_size(count)));
 }

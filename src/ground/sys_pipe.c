@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "ground/fault.h"
+#include "ground/sim.h"
 
 /* How much of `size` to move at once. */
 static size_t transfer_size(size_t size)
@@ -43,6 +44,8 @@ int sys_read(int fd, void *data, size_t size)
 
     if (fault_fails())
         return -EIO;
+    if (sim_of(fd) != NULL)
+        return sim_recv(sim_of(fd), data, transfer_size(size), NULL);
     do
         got = read(fd, data, transfer_size(size));
     while (got < 0 && errno == EINTR);
@@ -105,6 +108,8 @@ static int write_blocked(int fd, const asyncio_bytes *parts, int count)
 
 static int write_quietly(int fd, const asyncio_bytes *parts, int count)
 {
+    if (sim_of(fd) != NULL)
+        return sim_send(sim_of(fd), parts, (size_t)count, NULL);
     if (!atomic_load_explicit(&flag_refused, memory_order_relaxed)) {
         int r = write_flagged(fd, parts, count);
 
@@ -143,6 +148,8 @@ int sys_file_kind(int fd)
 
     if (fault_fails())
         return -ENOMEM;
+    if (sim_of(fd) != NULL)
+        return SYS_FILE_SOCKET;
     if (fstat(fd, &status) < 0)
         return -errno;
     if (S_ISFIFO(status.st_mode))

@@ -3,6 +3,8 @@
  * Each call makes one system call, asks fault_fails() before it, restarts it after a signal and
  * turns its result into an int.  A descriptor made here is close-on-exec and non-blocking before
  * anybody else can see it.  Addresses are untouched by a call that fails.
+ *
+ * A simulated socket is the simulation's (sim.h), which is asked in the kernel's place.
  */
 #include "ground/sys.h"
 
@@ -15,6 +17,7 @@
 #include <unistd.h>
 
 #include "ground/fault.h"
+#include "ground/sim.h"
 
 #define RESTART(result, call)                                                                      \
     do {                                                                                           \
@@ -51,10 +54,22 @@ static size_t transfer_size(size_t size)
     return size < INT_MAX ? size : INT_MAX;
 }
 
+unsigned sys_place(void)
+{
+    return sim_place();
+}
+
 int sys_socket(int family, int type, int protocol)
+{
+    return sys_socket_at(sim_place(), family, type, protocol);
+}
+
+int sys_socket_at(unsigned place, int family, int type, int protocol)
 {
     if (fault_fails())
         return -EMFILE;
+    if (sim_current != NULL && (family == AF_INET || family == AF_INET6))
+        return sim_socket_new(place, family, type);
     return result_of(socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
 }
 
@@ -62,12 +77,20 @@ int sys_double(int fd)
 {
     if (fault_fails())
         return -EMFILE;
-    return result_of(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+
+    int copy = result_of(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    int r = copy >= 0 && sim_of(fd) != NULL ? sim_double(sim_of(fd), copy) : 0;
+    if (r == 0)
+        return copy;
+    sys_close(copy);
+    return r;
 }
 
 void sys_close(int fd)
 {
     /* Not restarted: after EINTR Linux has closed it, and the number may be somebody else's. */
+    if (sim_of(fd) != NULL)
+        sim_close(sim_of(fd), fd);
     if (fd >= 0)
         (void)close(fd);
 }
@@ -76,6 +99,8 @@ int sys_bind(int fd, const asyncio_address *address)
 {
     if (fault_fails())
         return -EADDRINUSE;
+    if (sim_of(fd) != NULL)
+        return sim_bind(sim_of(fd), address);
     return result_of(bind(fd, sockaddr_of(address), address->size));
 }
 
@@ -83,6 +108,8 @@ int sys_listen(int fd, int backlog)
 {
     if (fault_fails())
         return -EADDRINUSE;
+    if (sim_of(fd) != NULL)
+        return sim_listen(sim_of(fd), backlog);
     return result_of(listen(fd, backlog));
 }
 
@@ -90,6 +117,8 @@ int sys_connect(int fd, const asyncio_address *address)
 {
     if (fault_fails())
         return -ECONNREFUSED;
+    if (sim_of(fd) != NULL)
+        return sim_connect(sim_of(fd), address);
     if (connect(fd, sockaddr_of(address), address->size) == 0)
         return 0;
     /* Interrupted, it goes on by itself; a second connect() would only say EALREADY. */
@@ -103,6 +132,8 @@ int sys_socket_error(int fd)
 
     if (fault_fails())
         return -ECONNREFUSED;
+    if (sim_of(fd) != NULL)
+        return sim_socket_error(sim_of(fd));
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
         return -errno;
     return -error;
@@ -116,6 +147,8 @@ int sys_accept(int listener, asyncio_address *from)
 
     if (fault_fails())
         return -EMFILE;
+    if (sim_of(listener) != NULL)
+        return sim_accept(sim_of(listener), from);
     RESTART(fd, accept4(listener, room, from != NULL ? &size : NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (fd < 0)
         return -errno;
@@ -130,6 +163,8 @@ int sys_recv(int fd, void *data, size_t size)
 
     if (fault_fails())
         return -ECONNRESET;
+    if (sim_of(fd) != NULL)
+        return sim_recv(sim_of(fd), data, transfer_size(size), NULL);
     RESTART(got, recv(fd, data, transfer_size(size), 0));
     return result_of(got);
 }
@@ -142,6 +177,8 @@ int sys_recvfrom(int fd, void *data, size_t size, asyncio_address *from)
 
     if (fault_fails())
         return -ECONNREFUSED;
+    if (sim_of(fd) != NULL)
+        return sim_recv(sim_of(fd), data, size, from);
     if (size > INT_MAX)
         size = INT_MAX;
     RESTART(got, recvfrom(fd, data, size, 0, room, from != NULL ? &room_size : NULL));
@@ -156,6 +193,8 @@ int sys_send(int fd, const void *data, size_t size)
 
     if (fault_fails())
         return -ECONNRESET;
+    if (sim_of(fd) != NULL)
+        return sim_send(sim_of(fd), &(asyncio_bytes){ data, transfer_size(size) }, 1, NULL);
     RESTART(sent, send(fd, data, transfer_size(size), MSG_NOSIGNAL));
     return result_of(sent);
 }
@@ -178,6 +217,8 @@ int sys_sendv(int fd, const asyncio_bytes *parts, size_t count)
         return send_one_of(fd, parts, count);
     if (fault_fails())
         return -ECONNRESET;
+    if (sim_of(fd) != NULL)
+        return sim_send(sim_of(fd), parts, count, NULL);
 
     /* The kernel only reads them, but its struct is not const.  It moves at most 2 GiB. */
     struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)parts,
@@ -194,6 +235,8 @@ int sys_sendto(int fd, const void *data, size_t size, const asyncio_address *to)
         return -ENOBUFS;
     if (size > INT_MAX)
         return -EMSGSIZE;
+    if (sim_of(fd) != NULL)
+        return sim_send(sim_of(fd), &(asyncio_bytes){ data, size }, 1, to);
     const struct sockaddr *name = to != NULL ? sockaddr_of(to) : NULL;
     RESTART(sent, sendto(fd, data, size, MSG_NOSIGNAL, name, to != NULL ? to->size : 0));
     return result_of(sent);
@@ -203,6 +246,8 @@ int sys_shutdown_write(int fd)
 {
     if (fault_fails())
         return -ENOTCONN;
+    if (sim_of(fd) != NULL)
+        return sim_shutdown_write(sim_of(fd));
     return result_of(shutdown(fd, SHUT_WR));
 }
 
@@ -222,11 +267,15 @@ static int get_name(int fd, asyncio_address *address, name_of_socket *get, int f
 
 int sys_getsockname(int fd, asyncio_address *address)
 {
+    if (sim_of(fd) != NULL)
+        return fault_fails() ? -ENOBUFS : sim_getsockname(sim_of(fd), address);
     return get_name(fd, address, getsockname, -ENOBUFS);
 }
 
 int sys_getpeername(int fd, asyncio_address *address)
 {
+    if (sim_of(fd) != NULL)
+        return fault_fails() ? -ENOTCONN : sim_getpeername(sim_of(fd), address);
     return get_name(fd, address, getpeername, -ENOTCONN);
 }
 
@@ -234,6 +283,8 @@ int sys_set_option(int fd, int level, int name, int value)
 {
     if (fault_fails())
         return -ENOMEM;
+    if (sim_of(fd) != NULL)
+        return sim_set_option(sim_of(fd), level, name, value);
     return result_of(setsockopt(fd, level, name, &value, sizeof value));
 }
 
@@ -244,6 +295,8 @@ int sys_get_option(int fd, int level, int name)
 
     if (fault_fails())
         return -ENOMEM;
+    if (sim_of(fd) != NULL)
+        return sim_get_option(sim_of(fd), level, name);
     if (getsockopt(fd, level, name, &value, &size) < 0)
         return -errno;
     return value;
@@ -273,6 +326,8 @@ void sys_reset_on_close(int fd)
 {
     struct linger linger = { .l_onoff = 1 };
 
+    if (sim_of(fd) != NULL)
+        sim_reset_on_close(sim_of(fd));
     /* On what is no TCP socket there is nothing to reset. */
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
 }

@@ -16,6 +16,10 @@
  * A descriptor that `own` was told of is the library's until `disown`, which comes before it is
  * closed; for those the kernel is told once what to watch.  Others are the user's, who may close
  * them unseen, and are told to the kernel for each wait.
+ *
+ * The last three are a simulation's, and NULL elsewhere: when something of its own happens next, in
+ * the loop's virtual time (INT64_MAX: never); what the clock is to show when it moves on to `to`;
+ * and whether nothing will ever happen any more, so that operations which wait do so in vain.
  */
 #ifndef ASYNCIO_LOOP_BACKEND_H
 #define ASYNCIO_LOOP_BACKEND_H
@@ -39,10 +43,14 @@ struct backend {
     /* Waits at most timeout_ns (< 0: no limit) and queues what has completed. */
     void (*wait)(struct asyncio_loop *loop, int64_t timeout_ns);
     int (*fd)(struct asyncio_loop *loop); /* see asyncio_loop_fd */
+    int64_t (*next)(struct asyncio_loop *loop);
+    int64_t (*jump)(struct asyncio_loop *loop, int64_t to);
+    bool (*hopeless)(struct asyncio_loop *loop);
 };
 
 extern const struct backend backend_epoll;
 extern const struct backend backend_poll;
+extern const struct backend backend_sim;
 extern const struct backend backend_uring; /* where the headers know of io_uring (sys_uring.h) */
 
 #endif

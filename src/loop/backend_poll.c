@@ -4,13 +4,12 @@
  * it first has to wait, and leaves it when nothing waits on it any more, which is noticed before
  * the next wait, or when it is closed.
  */
-#include "loop/backend.h"
+#include "loop/poll.h"
 
 #include <poll.h>
 
 #include "ground/memory.h"
 #include "ground/sys.h"
-#include "loop/readiness.h"
 
 enum { PAUSE_NS = 1000000 };
 
@@ -20,13 +19,6 @@ enum { PEER_CLOSED = POLLRDHUP };
 #else
 enum { PEER_CLOSED = 0 };
 #endif
-
-/* Place 0 is the loop's wake-up descriptor's, so that 0 in an entry means: not in the set. */
-struct poll_set {
-    struct readiness readiness;
-    struct pollfd *fds;
-    size_t count, capacity;
-};
 
 static struct poll_set *set_of(struct asyncio_loop *loop)
 {
@@ -70,7 +62,7 @@ static int check(int fd)
     return r == 0 ? -EPERM : r < 0 ? r : 0;
 }
 
-static int arm(struct asyncio_loop *loop, int fd, struct readiness_fd *entry, unsigned wanted)
+int poll_arm(struct asyncio_loop *loop, int fd, struct readiness_fd *entry, unsigned wanted)
 {
     struct poll_set *set = set_of(loop);
 
@@ -98,11 +90,30 @@ static void remove_place(struct poll_set *set, size_t place)
     set->readiness.fds[last.fd].place = place;
 }
 
-static void forget(struct asyncio_loop *loop, int fd, struct readiness_fd *entry)
+void poll_forget(struct asyncio_loop *loop, int fd, struct readiness_fd *entry)
 {
     (void)fd;
     if (entry->place != 0)
         remove_place(set_of(loop), entry->place);
+}
+
+int poll_open(struct asyncio_loop *loop, struct poll_set *set)
+{
+    set->readiness.arm = poll_arm;
+    set->readiness.forget = poll_forget;
+    if (add(set, loop->wake_fd) < 0)
+        return -ENOMEM;
+    set->fds[0].events = POLLIN;
+    loop->backend_state = set;
+    return 0;
+}
+
+void poll_close(struct asyncio_loop *loop)
+{
+    readiness_close(loop);
+    memory_free(set_of(loop)->fds);
+    memory_free(set_of(loop));
+    loop->backend_state = NULL;
 }
 
 static int open_poll(struct asyncio_loop *loop)
@@ -111,30 +122,17 @@ static int open_poll(struct asyncio_loop *loop)
 
     if (set == NULL)
         return -ENOMEM;
-    set->readiness.arm = arm;
-    set->readiness.forget = forget;
-    if (add(set, loop->wake_fd) < 0) {
+    int r = poll_open(loop, set);
+    if (r < 0)
         memory_free(set);
-        return -ENOMEM;
-    }
-    set->fds[0].events = POLLIN;
-    loop->backend_state = set;
-    return 0;
-}
-
-static void close_poll(struct asyncio_loop *loop)
-{
-    struct poll_set *set = set_of(loop);
-
-    readiness_close(loop);
-    memory_free(set->fds);
-    memory_free(set);
-    loop->backend_state = NULL;
+    return r;
 }
 
 /* Asks for what is wanted now; backwards, since removing moves the last one. */
-static void refresh(struct poll_set *set)
+void poll_refresh(struct asyncio_loop *loop)
 {
+    struct poll_set *set = set_of(loop);
+
     for (size_t place = set->count - 1; place > 0; place--) {
         unsigned wanted = readiness_wanted(&set->readiness.fds[set->fds[place].fd]);
 
@@ -156,11 +154,11 @@ static void try_all(struct asyncio_loop *loop, struct poll_set *set, int error)
         sys_pause_ns(PAUSE_NS);
 }
 
-static void wait_poll(struct asyncio_loop *loop, int64_t timeout_ns)
+void poll_wait(struct asyncio_loop *loop, int64_t timeout_ns)
 {
     struct poll_set *set = set_of(loop);
 
-    refresh(set);
+    poll_refresh(loop);
     int n = sys_poll(set->fds, set->count, timeout_ns);
     if (n < 0)
         try_all(loop, set, n);
@@ -188,13 +186,13 @@ static int fd_poll(struct asyncio_loop *loop)
 const struct backend backend_poll = {
     .name = "poll",
     .open = open_poll,
-    .close = close_poll,
+    .close = poll_close,
     .submit = readiness_submit,
     .attempt = readiness_attempt,
     .cancel = readiness_cancel,
     .own = readiness_own,
     .disown = readiness_disown,
     .owns = readiness_owns,
-    .wait = wait_poll,
+    .wait = poll_wait,
     .fd = fd_poll,
 };

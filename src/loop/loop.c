@@ -18,6 +18,7 @@
 #include "loop/origin.h"
 
 static const double SLOW_CALLBACK_DURATION = 0.1;
+static const int64_t SIMULATION_BEGINS_NS = INT64_C(1000) * NS_PER_S;
 
 _Thread_local struct asyncio_loop *loop_current __attribute__((tls_model("initial-exec")));
 static _Thread_local struct asyncio_loop *loop_set;
@@ -41,6 +42,7 @@ static const struct backend *find_backend(const char *name)
     static const struct backend *const known[] = {
         &backend_epoll,
         &backend_poll,
+        &backend_sim,
 #if defined(ASYNCIO_URING)
         &backend_uring,
 #endif
@@ -62,12 +64,14 @@ static const char *wanted_backend(const struct asyncio_loop_options *options, co
     return options->backend != NULL ? options->backend : name;
 }
 
-static void set_options(struct asyncio_loop *loop, const struct asyncio_loop_options *options,
-                        const char *backend)
+/* The clock of a simulation begins at the same time always: what follows is to be the same. */
+static void set_options(struct asyncio_loop *loop, const struct asyncio_loop_options *options)
 {
+    bool simulated = loop->backend == &backend_sim;
+
     loop->debug = debug_wanted(options);
-    loop->virtual_time = options->virtual_time || strcmp(backend, "sim") == 0;
-    loop->now_ns = sys_now_ns();
+    loop->virtual_time = options->virtual_time || simulated;
+    loop->now_ns = simulated ? SIMULATION_BEGINS_NS : sys_now_ns();
     loop->stack_size = options->stack_size;
     loop->before_wait = options->before_wait;
     loop->after_wait = options->after_wait;
@@ -116,7 +120,8 @@ static int open_or_fall_back(struct asyncio_loop *loop, int *refused)
     int r = loop->backend->open(loop);
 
     *refused = 0;
-    if (r == 0 || loop->backend == &backend_epoll || loop->backend == &backend_poll)
+    if (r == 0 || loop->backend == &backend_epoll || loop->backend == &backend_poll ||
+        loop->backend == &backend_sim)
         return r;
     *refused = r;
     loop->backend = &backend_epoll;
@@ -155,14 +160,14 @@ static int make(asyncio_loop **loop, const asyncio_loop_options *options, const 
         options = &defaults;
     init(made);
     const char *backend = wanted_backend(options, name);
-    made->backend = find_backend(strcmp(backend, "sim") == 0 ? "epoll" : backend);
+    made->backend = find_backend(backend);
     if (made->backend == NULL && strcmp(backend, "uring") == 0) {
         made->backend = &backend_epoll;
         why = "not in this build";
     }
     int r = made->backend != NULL ? 0 : -EINVAL;
     if (r == 0) {
-        set_options(made, options, backend);
+        set_options(made, options);
         r = open_backend(made, &refused);
     }
     if (r < 0) {

@@ -33,7 +33,18 @@ static void read_clock(struct asyncio_loop *loop)
 /* INT64_MAX: nothing is timed. */
 static int64_t next_deadline(const struct asyncio_loop *loop)
 {
-    return timers_next(&loop->timers);
+    int64_t timer = timers_next(&loop->timers), event = INT64_MAX;
+
+    if (loop->backend->next != NULL && loop->backend_state != NULL)
+        event = loop->backend->next((struct asyncio_loop *)(uintptr_t)loop);
+    return timer < event ? timer : event;
+}
+
+/* Operations that wait, and may end without any other. */
+static bool operations_may_end(struct asyncio_loop *loop)
+{
+    return loop->operations > 0 &&
+           !(loop->backend->hopeless != NULL && loop->backend->hopeless(loop));
 }
 
 /* How long the loop may sleep; < 0: no limit. */
@@ -60,7 +71,8 @@ static int64_t sleep_limit(const struct asyncio_loop *loop, int64_t max_wait_ns)
  * to add. */
 static int64_t unlimited_sleep(struct asyncio_loop *loop)
 {
-    if (loop->client == NULL || loop->operations > 0 || loop->holds > 0 || loop->timers.count > 0)
+    if (loop->client == NULL || loop->holds > 0 || loop->timers.count > 0 ||
+        operations_may_end(loop))
         return -1;
     if (sys_thread_count() != 1)
         return LOOK_AGAIN_NS;
@@ -146,6 +158,8 @@ static void wait_virtual(struct asyncio_loop *loop, int64_t limit)
         return;
     if (deadline == INT64_MAX || jobs_work(loop))
         wait_backend(loop, limit);
+    else if (loop->backend->jump != NULL)
+        loop->now_ns = loop->backend->jump(loop, deadline);
     else
         loop->now_ns = deadline;
 }

@@ -1,0 +1,216 @@
+/* sim_datagram.c - simulated datagrams: each is an event of its own, and may be lost, come twice or
+ * come late.
+ *
+ * Whoever is connected to a port where nobody is learns it, as ICMP would tell, unless that is lost
+ * as well; others do not.
+ */
+#include <string.h>
+
+#include "ground/memory.h"
+#include "ground/sim_parts.h"
+
+enum { DATAGRAM_MAX = 65507, RECEIVED_MAX = 212992, HEADER = 28 };
+static const int64_t LATE_NS = 1000000;
+
+struct datagram {
+    struct asyncio_link_ link;
+    struct sim_event event;
+    unsigned from_host, to_host;
+    asyncio_address to;
+    struct sim_packet *packet;
+};
+
+/* ---- arriving ---- */
+
+static bool takes(const struct sim_socket *socket, unsigned host, const asyncio_address *to,
+                  const asyncio_address *from)
+{
+    return socket->type == SOCK_DGRAM && socket->bound && !socket->closed &&
+           socket->host == host && socket->family == address_family(to) &&
+           asyncio_address_port(&socket->local) == asyncio_address_port(to) &&
+           (sim_is_any(&socket->local) || sim_same_ip(&socket->local, to)) &&
+           (socket->state != SIM_CONNECTED || address_equal(&socket->remote, from));
+}
+
+static struct sim_socket *find_socket(struct sim_network *network, unsigned host,
+                                      const asyncio_address *to, const asyncio_address *from)
+{
+    for (struct asyncio_link_ *link = network->sockets.next_; link != NULL; link = link->next_) {
+        struct sim_socket *socket = CONTAINER_OF(link, struct sim_socket, link);
+
+        if (takes(socket, host, to, from))
+            return socket;
+    }
+    return NULL;
+}
+
+static void tell_unreachable(struct sim_network *network, const struct datagram *datagram)
+{
+    const asyncio_address *from = &datagram->packet->from;
+    struct sim_socket *sender =
+        find_socket(network, datagram->from_host, from, &datagram->to);
+
+    if (sender == NULL || sender->state != SIM_CONNECTED)
+        return;
+    sender->error = ECONNREFUSED;
+    sim_changed(sender);
+}
+
+/* True: the socket has it. */
+static bool deliver(struct sim_network *network, const struct datagram *datagram)
+{
+    struct sim_packet *packet = datagram->packet;
+
+    if (sim_is_cut(network, datagram->from_host, datagram->to_host)) {
+        network->counts.cut++;
+        return false;
+    }
+    struct sim_socket *socket =
+        find_socket(network, datagram->to_host, &datagram->to, &packet->from);
+    if (socket == NULL) {
+        tell_unreachable(network, datagram);
+        return false;
+    }
+    if (socket->received_size + packet->size > RECEIVED_MAX)
+        return false;
+    socket->received_size += packet->size;
+    list_push_back(&socket->received, &packet->link);
+    sim_changed(socket);
+    return true;
+}
+
+static void drop(struct sim_network *network, struct datagram *datagram)
+{
+    sim_event_clear(network, &datagram->event);
+    list_remove(&network->datagrams, &datagram->link);
+    memory_free(datagram->packet);
+    memory_free(datagram);
+}
+
+static void datagram_arrived(struct sim_network *network, struct sim_event *event)
+{
+    struct datagram *datagram = CONTAINER_OF(event, struct datagram, event);
+    struct sim_packet *packet = datagram->packet;
+
+    sim_trace(network, "datagram", &packet->from, &datagram->to, packet->data, packet->size);
+    network->counts.datagrams++;
+    if (deliver(network, datagram))
+        datagram->packet = NULL;
+    drop(network, datagram);
+}
+
+void sim_datagrams_free(struct sim_network *network)
+{
+    while (!list_empty(&network->datagrams))
+        drop(network, CONTAINER_OF(network->datagrams.next_, struct datagram, link));
+}
+
+int sim_datagram_recv(struct sim_socket *socket, void *data, size_t size, asyncio_address *from)
+{
+    if (socket->error != 0)
+        return sim_socket_error(socket);
+    struct asyncio_link_ *link = list_pop_front(&socket->received);
+    if (link == NULL)
+        return -EAGAIN;
+    struct sim_packet *packet = sim_packet_of(link);
+    size_t length = packet->size < size ? packet->size : size;
+    if (length > 0)
+        memcpy(data, packet->data, length);
+    if (from != NULL)
+        *from = packet->from;
+    socket->received_size -= packet->size;
+    memory_free(packet);
+    return (int)length;
+}
+
+/* ---- sending ---- */
+
+static int64_t arrival_of(struct sim_socket *socket, unsigned to, size_t size)
+{
+    struct sim_network *network = socket->network;
+    const asyncio_testing_conditions *conditions = sim_conditions(network, socket->host, to);
+    int64_t now = sim_now(network);
+    int64_t sent = socket->busy_until > now ? socket->busy_until : now;
+
+    if (conditions->bandwidth > 0)
+        sent += sim_ns((double)(size + HEADER) / conditions->bandwidth);
+    socket->busy_until = sent;
+    int64_t delay = sim_delay(network, conditions);
+    if (sim_chance(network, conditions->reordering)) {
+        network->counts.reordered++;
+        delay += (int64_t)sim_below(network, (uint64_t)(4 * delay + LATE_NS));
+    }
+    return sent + delay;
+}
+
+static int launch(struct sim_socket *socket, struct sim_packet *packet, const asyncio_address *to,
+                  unsigned to_host)
+{
+    struct sim_network *network = socket->network;
+    struct datagram *datagram = sim_memory(sizeof *datagram);
+
+    if (datagram == NULL) {
+        memory_free(packet);
+        return -ENOBUFS;
+    }
+    packet->from = socket->local;
+    datagram->packet = packet;
+    datagram->from_host = socket->host;
+    datagram->to_host = to_host;
+    datagram->to = *to;
+    datagram->event.fire = datagram_arrived;
+    list_push_back(&network->datagrams, &datagram->link);
+    sim_event_set(network, &datagram->event, arrival_of(socket, to_host, packet->size));
+    return 0;
+}
+
+static int launch_copies(struct sim_socket *socket, const asyncio_bytes *parts, size_t count,
+                         size_t size, const asyncio_address *to)
+{
+    struct sim_network *network = socket->network;
+    int r = 0, host = sim_route(network, socket->host, to);
+    const asyncio_testing_conditions *conditions =
+        sim_conditions(network, socket->host, host < 0 ? SIM_ANY : (unsigned)host);
+    int copies = 1 + sim_chance(network, conditions->duplication);
+
+    if (sim_chance(network, conditions->loss) || host < 0) {
+        network->counts.lost++;
+        copies = 0;
+    }
+    network->counts.duplicated += copies == 2;
+    for (; copies > 0 && r == 0; copies--) {
+        struct sim_packet *packet = sim_packet_new(parts, count, size);
+
+        r = packet != NULL ? launch(socket, packet, to, (unsigned)host) : -ENOBUFS;
+    }
+    return r < 0 ? r : (int)size;
+}
+
+int sim_datagram_send(struct sim_socket *socket, const asyncio_bytes *parts, size_t count,
+                      const asyncio_address *to)
+{
+    size_t size = 0;
+
+    if (socket->error != 0)
+        return sim_socket_error(socket);
+    if (to == NULL && socket->state != SIM_CONNECTED)
+        return -EDESTADDRREQ;
+    if (to == NULL)
+        to = &socket->remote;
+    if (address_family(to) != socket->family)
+        return -EAFNOSUPPORT;
+    for (size_t i = 0; i < count; i++)
+        size += parts[i].size;
+    if (size > DATAGRAM_MAX)
+        return -EMSGSIZE;
+    asyncio_address bound = socket->local;
+    bool was_bound = socket->bound;
+    int r = sim_bind_for(socket, to);
+    if (r < 0)
+        return r;
+    r = launch_copies(socket, parts, count, size, to);
+    /* It says its address, but still hears of every one of its host's. */
+    if (was_bound)
+        socket->local = bound;
+    return r;
+}
