@@ -4,8 +4,8 @@
  * run has a loop, a clock and a network of its own, inside the process: time stands still while
  * anything is ready and jumps when all wait; sockets of IPv4 and IPv6 that the library makes are
  * simulated, so that asyncio_open_connection, asyncio_serve, endpoints, transports and protocols
- * run unchanged.  What goes wrong there, and when, is drawn from the seed alone: the same seed gives
- * the same run, to the byte.  docs/testing.md shows how to test a server so.
+ * run unchanged.  What goes wrong there, and when, is drawn from the seed alone: the same seed
+ * gives the same run, to the byte.  docs/testing.md shows how to test a server so.
  *
  * Pipes, Unix sockets, files, processes and threads are the real ones, and what depends on when
  * they answer is not repeated by a seed.
@@ -109,6 +109,9 @@ ASYNCIO_SUSPENDS int asyncio_testing_settle(void);
 /* A host with these addresses, comma between: "10.0.0.1,fd00::1".  Its name resolves to them, in
  * this order.  -EEXIST, -EINVAL. */
 int asyncio_testing_add_host(const char *name, const char *addresses);
+
+/* One more name, for addresses of any hosts, or of none: where nobody is, packets are lost. */
+int asyncio_testing_add_name(const char *name, const char *addresses);
 
 /* Runs fn(arg), and all tasks that it starts, at that host.  -ENOENT: there is none. */
 ASYNCIO_SUSPENDS int asyncio_testing_at_host(const char *name, asyncio_coro *fn, void *arg);

@@ -205,6 +205,7 @@ static struct connector *make(const char *host, const asyncio_connection_options
         return NULL;
     made->references = 1;
     made->protocol = options->protocol;
+    made->place = sys_place();
     made->binds = local != NULL || options->local_port > 0;
     made->delay = options->happy_eyeballs_delay;
     made->interleave = made->delay > 0 && options->interleave == 0 ? 1 : options->interleave;

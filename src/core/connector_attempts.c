@@ -42,7 +42,8 @@ static int make_socket(struct attempt *attempt)
 {
     struct connector *connector = attempt->connector;
     bool internet = address_is_internet(attempt->address);
-    int fd = sys_socket(address_family(attempt->address), SOCK_STREAM, connector->protocol);
+    int family = address_family(attempt->address);
+    int fd = sys_socket_at(connector->place, family, SOCK_STREAM, connector->protocol);
 
     if (fd < 0)
         return fd;

@@ -40,6 +40,7 @@ struct connector {
     const struct end *unknown; /* which could not be looked up, because of: */
     int error;
     int protocol;
+    unsigned place; /* where its sockets are made, whoever runs then: sys_place() */
     struct end remote, local;
     bool binds;
     size_t pending; /* lookups */

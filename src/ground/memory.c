@@ -13,11 +13,22 @@
 
 static asyncio_allocator *user_allocator; /* NULL: that of the C library */
 static void *user_arg;
+static bool (*asked_first)(void); /* see memory_set_refusal() */
 
 void asyncio_set_allocator(asyncio_allocator *allocator, void *arg)
 {
     user_allocator = allocator;
     user_arg = arg;
+}
+
+void memory_set_refusal(bool (*refuses)(void))
+{
+    asked_first = refuses;
+}
+
+static bool fails(void)
+{
+    return fault_fails() || (asked_first != NULL && asked_first());
 }
 
 /* An allocator would take a size of 0 as a request to free. */
@@ -28,7 +39,7 @@ static size_t at_least_one(size_t size)
 
 void *memory_resize(void *memory, size_t size)
 {
-    if (fault_fails())
+    if (fails())
         return NULL;
     if (user_allocator != NULL)
         return user_allocator(user_arg, memory, at_least_one(size));
@@ -43,7 +54,7 @@ void *memory_get(size_t size)
 void *memory_zeroed(size_t size)
 {
     if (user_allocator == NULL) /* it knows which pages are zeros already */
-        return fault_fails() ? NULL : calloc(1, at_least_one(size));
+        return fails() ? NULL : calloc(1, at_least_one(size));
 
     void *memory = memory_get(size);
     if (memory != NULL)

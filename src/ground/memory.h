@@ -2,6 +2,7 @@
 #ifndef ASYNCIO_GROUND_MEMORY_H
 #define ASYNCIO_GROUND_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* NULL: no memory.  memory_zeroed() gives zeros; memory_resize() leaves `memory` alone when it
@@ -11,5 +12,9 @@ void *memory_zeroed(size_t size);
 void *memory_resize(void *memory, size_t size);
 void memory_free(void *memory);
 char *memory_copy_string(const char *text); /* NULL for NULL, too */
+
+/* Has every request for memory ask whether it is to fail; NULL: none does.  The process's, not for
+ * use while other threads run. */
+void memory_set_refusal(bool (*refuses)(void));
 
 #endif

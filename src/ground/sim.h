@@ -51,6 +51,8 @@ bool sim_refuses_memory(void);
 
 /* How many descriptors are open. */
 size_t sim_open_sockets(const struct sim_network *network);
+/* The open socket of this number; false: there are not so many. */
+bool sim_describe_open(const struct sim_network *network, size_t number, char *text, size_t size);
 
 /* ---- hosts and what is between them ---- */
 
@@ -60,7 +62,7 @@ enum { SIM_ANY = 0xffff };
 void sim_set_where(struct sim_network *network, unsigned (*where)(void));
 unsigned sim_place(void);          /* in the current network; 0 where there is none */
 int sim_host(const char *name);    /* its number, or -ENOENT; NULL: SIM_ANY */
-int sim_add_host(const char *name, const char *addresses);
+int sim_add_host(const char *name, const char *addresses, bool name_only);
 void sim_set_down(unsigned host, bool down);
 int sim_set_conditions(unsigned from, unsigned to, const asyncio_testing_conditions *conditions);
 int sim_partition(unsigned a, unsigned b);
@@ -74,8 +76,7 @@ int sim_host_address(unsigned host, int family, asyncio_address *address);
 bool sim_has_names(void);
 int sim_getaddrinfo(asyncio_address **addresses, const char *host, const char *service,
                     const asyncio_getaddrinfo_options *options);
-int sim_getnameinfo(char *host, size_t host_size, char *service, size_t service_size,
-                    const asyncio_address *address, int flags);
+int sim_name_of(char *name, size_t size, const asyncio_address *address);
 double sim_name_delay(void);
 
 /* ---- time ---- */

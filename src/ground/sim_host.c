@@ -77,7 +77,7 @@ int sim_route(const struct sim_network *network, unsigned from, const asyncio_ad
     if (sim_is_any(to) || sim_is_loopback(to))
         return (int)from;
     for (unsigned i = 0; i < network->host_count; i++)
-        if (has_address(&network->hosts[i], to))
+        if (!network->hosts[i].name_only && has_address(&network->hosts[i], to))
             return (int)i;
     return -EHOSTUNREACH;
 }
@@ -132,7 +132,8 @@ static int parse_addresses(struct sim_host *host, const char *addresses)
     return 0;
 }
 
-static int add_host(struct sim_network *network, const char *name, const char *addresses)
+static int add_host(struct sim_network *network, const char *name, const char *addresses,
+                    bool name_only)
 {
     struct sim_host *hosts = sim_memory_resize(
         network->hosts, (network->host_count + 1) * sizeof *hosts);
@@ -141,7 +142,7 @@ static int add_host(struct sim_network *network, const char *name, const char *a
         return -ENOMEM;
     network->hosts = hosts;
     struct sim_host *host = &hosts[network->host_count];
-    *host = (struct sim_host){ .next_port = FIRST_PORT };
+    *host = (struct sim_host){ .next_port = FIRST_PORT, .name_only = name_only };
     snprintf(host->name, sizeof host->name, "%s", name);
     int r = parse_addresses(host, addresses);
     if (r == 0)
@@ -151,7 +152,7 @@ static int add_host(struct sim_network *network, const char *name, const char *a
 
 int sim_hosts_init(struct sim_network *network)
 {
-    return add_host(network, "localhost", "127.0.0.1,::1");
+    return add_host(network, "localhost", "127.0.0.1,::1", false);
 }
 
 void sim_hosts_free(struct sim_network *network)
@@ -161,23 +162,29 @@ void sim_hosts_free(struct sim_network *network)
     memory_free(network->cuts);
 }
 
+const struct sim_host *sim_name(const char *name)
+{
+    for (unsigned i = 0; i < sim_current->host_count; i++)
+        if (strcmp(sim_current->hosts[i].name, name) == 0)
+            return &sim_current->hosts[i];
+    return NULL;
+}
+
 int sim_host(const char *name)
 {
     if (name == NULL)
         return SIM_ANY;
-    for (unsigned i = 0; i < sim_current->host_count; i++)
-        if (strcmp(sim_current->hosts[i].name, name) == 0)
-            return (int)i;
-    return -ENOENT;
+    const struct sim_host *host = sim_name(name);
+    return host != NULL && !host->name_only ? (int)(host - sim_current->hosts) : -ENOENT;
 }
 
-int sim_add_host(const char *name, const char *addresses)
+int sim_add_host(const char *name, const char *addresses, bool name_only)
 {
-    if (strlen(name) >= SIM_NAME_SIZE || sim_current->host_count == SIM_ANY)
+    if (name == NULL || strlen(name) >= SIM_NAME_SIZE || sim_current->host_count == SIM_ANY)
         return -EINVAL;
-    if (sim_host(name) >= 0)
+    if (sim_name(name) != NULL)
         return -EEXIST;
-    return add_host(sim_current, name, addresses);
+    return add_host(sim_current, name, addresses, name_only);
 }
 
 void sim_set_where(struct sim_network *network, unsigned (*where)(void))
@@ -236,7 +243,7 @@ int sim_set_conditions(unsigned from, unsigned to, const asyncio_testing_conditi
 
 bool sim_is_cut(const struct sim_network *network, unsigned from, unsigned to)
 {
-    if (network->hosts[from].down || network->hosts[to].down)
+    if (to == SIM_ANY || network->hosts[from].down || network->hosts[to].down)
         return true;
     for (size_t i = 0; i < network->cut_count && from != to; i++) {
         const struct sim_cut *cut = &network->cuts[i];
@@ -258,6 +265,7 @@ int sim_partition(unsigned a, unsigned b)
     network->cuts = cuts;
     cuts[network->cut_count++] = (struct sim_cut){ a, b };
     sim_trace(network, "cut", NULL, NULL, NULL, a << 16 | b);
+    sim_probe_all(network);
     return 0;
 }
 
@@ -289,4 +297,5 @@ void sim_set_down(unsigned host, bool down)
         if (socket->host == host)
             sim_fail(socket, ENETDOWN);
     }
+    sim_probe_all(network);
 }

@@ -125,7 +125,7 @@ static uint64_t mixed_bytes(uint64_t digest, const void *data, size_t size)
 
 static void describe(const asyncio_address *address, char *text, size_t size)
 {
-    if (address != NULL)
+    if (address != NULL && address->size > 0)
         asyncio_address_format(address, text, size);
     else
         snprintf(text, size, "-");
@@ -201,6 +201,27 @@ struct sim_network *sim_network_open(const int64_t *clock)
 size_t sim_open_sockets(const struct sim_network *network)
 {
     return network->open;
+}
+
+bool sim_describe_open(const struct sim_network *network, size_t number, char *text, size_t size)
+{
+    static const char *const states[] = { "not connected", "listening", "connecting", "connected",
+                                          "failed" };
+    struct asyncio_link_ *link = network->sockets.next_;
+    char local[64], remote[64];
+
+    for (; link != NULL; link = link->next_) {
+        const struct sim_socket *socket = CONTAINER_OF(link, struct sim_socket, link);
+
+        if (socket->descriptors == 0 || number-- > 0)
+            continue;
+        describe(&socket->local, local, sizeof local);
+        describe(&socket->remote, remote, sizeof remote);
+        snprintf(text, size, "socket %d, %s > %s, %s", socket->fd, local, remote,
+                 states[socket->state]);
+        return true;
+    }
+    return false;
 }
 
 static void free_sockets(struct sim_network *network)

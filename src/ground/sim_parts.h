@@ -45,6 +45,7 @@ struct sim_host {
     char name[SIM_NAME_SIZE];
     asyncio_address addresses[SIM_ADDRESSES_MAX];
     unsigned count;
+    bool name_only; /* the addresses are others' */
     bool down;
     unsigned next_port;
 };
@@ -105,6 +106,9 @@ void sim_network_let_go(struct sim_network *network);
 void sim_hosts_free(struct sim_network *network);
 int sim_hosts_init(struct sim_network *network);
 
+/* Of whom a name is; NULL: nobody's. */
+const struct sim_host *sim_name(const char *name);
+
 /* Whose address that is, seen from `from`; -EHOSTUNREACH. */
 int sim_route(const struct sim_network *network, unsigned from, const asyncio_address *to);
 bool sim_is_any(const asyncio_address *address);
@@ -126,6 +130,7 @@ enum sim_packet_kind {
     SIM_SYN_ACK,
     SIM_ACK,
     SIM_WINDOW, /* `size` bytes more may be sent */
+    SIM_PROBE,  /* asks whether anybody is there */
     SIM_FIN,
     SIM_RESET,
     SIM_REFUSED, /* to whoever sent the SYN, in its own line */
@@ -177,7 +182,7 @@ struct sim_socket {
     unsigned child_count;
     int backlog;
     struct sim_socket *listener; /* of such a connection */
-    bool acceptable;
+    bool accepts, acceptable; /* it is one; its handshake is over */
 
     struct asyncio_link_ line; /* what it has sent that has not arrived */
     struct sim_event arrival;
@@ -209,6 +214,9 @@ void sim_line_drop(struct sim_socket *socket);
 void sim_fail(struct sim_socket *socket, int error); /* a positive errno */
 void sim_reset(struct sim_socket *socket);           /* both ends */
 void sim_offer_window(struct sim_socket *socket);
+/* One that waits for its peer to make room, in vain if that cannot be heard any more, finds out. */
+void sim_probe(struct sim_socket *socket);
+void sim_probe_all(struct sim_network *network);
 void sim_release(struct sim_socket *socket); /* frees it if nothing is left of it */
 void sim_stream_close(struct sim_socket *socket);
 void sim_arrived(struct sim_network *network, struct sim_event *event);

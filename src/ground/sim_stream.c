@@ -32,7 +32,7 @@ static int connect_datagrams(struct sim_socket *socket, const asyncio_address *a
     return 0;
 }
 
-/* The wildcard means this host. */
+/* The wildcard means this host.  Where nobody is, nobody answers either. */
 static int resolve(struct sim_socket *socket, const asyncio_address *address)
 {
     int r = sim_route(socket->network, socket->host, address);
@@ -60,8 +60,6 @@ int sim_connect(struct sim_socket *socket, const asyncio_address *address)
     int r = resolve(socket, address);
     if (r < 0)
         return r;
-    if (socket->peer_host == SIM_ANY)
-        return -EHOSTUNREACH;
     socket->state = SIM_CONNECTING;
     socket->credit = window_of(socket);
     sim_line_control(socket, SIM_SYN);
@@ -213,6 +211,7 @@ static int send_stream(struct sim_socket *socket, const asyncio_bytes *parts, si
     if (socket->credit == 0) {
         if (socket->peer != NULL)
             sim_offer_window(socket->peer);
+        sim_probe(socket);
         return -EAGAIN;
     }
     size = shortened(socket, size < socket->credit ? size : socket->credit);

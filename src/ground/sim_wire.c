@@ -6,6 +6,7 @@
  *               -- ACK -->         can be accepted
  *
  * Data follows in each direction as far as the window of the other side allows, then FIN, or RESET.
+ * Who has sent as much as it may asks, with PROBE, if the other side is still there, once it is not.
  * A packet that is lost is sent again later, and all behind it wait; what is cut off is tried after
  * 0.2 s (the first of all: 1 s), twice as long after each failure, and given up after 15 minutes
  * (the first: about two).  Data for what is gone is answered with RESET.
@@ -119,6 +120,25 @@ void sim_offer_window(struct sim_socket *socket)
     sim_line_put(socket, packet);
 }
 
+static bool is_lost(const struct sim_socket *socket)
+{
+    return socket->dark || socket->peer == NULL || socket->peer->state == SIM_GONE ||
+           sim_is_cut(socket->network, socket->host, socket->peer_host);
+}
+
+void sim_probe(struct sim_socket *socket)
+{
+    if (socket->state == SIM_CONNECTED && socket->credit == 0 && list_empty(&socket->line) &&
+        is_lost(socket))
+        sim_line_control(socket, SIM_PROBE);
+}
+
+void sim_probe_all(struct sim_network *network)
+{
+    for (struct asyncio_link_ *link = network->sockets.next_; link != NULL; link = link->next_)
+        sim_probe(CONTAINER_OF(link, struct sim_socket, link));
+}
+
 /* ---- the end ---- */
 
 static bool has_ended(const struct sim_socket *socket)
@@ -211,7 +231,7 @@ static int make_child(struct sim_socket *client, struct sim_socket *listener)
     if (child == NULL)
         return -EAGAIN;
     child->state = SIM_CONNECTED;
-    child->bound = true;
+    child->bound = child->accepts = true;
     child->local = client->remote;
     child->remote = client->local;
     child->peer_host = client->host;
@@ -278,10 +298,10 @@ static bool is_struck(struct sim_socket *from, struct sim_socket *to, struct sim
     return true;
 }
 
-/* To what is gone only data is an offence. */
+/* To what is gone what wants an answer is an offence. */
 static void bounced(struct sim_socket *to, struct sim_packet *packet)
 {
-    if (packet->kind == SIM_DATA || packet->kind == SIM_SYN_ACK)
+    if (packet->kind == SIM_DATA || packet->kind == SIM_PROBE)
         sim_line_control(to, SIM_RESET);
 }
 
@@ -291,6 +311,7 @@ static void connected_arrived(struct sim_socket *from, struct sim_packet *packet
 
     switch (packet->kind) {
     case SIM_ACK: ack_arrived(to); break;
+    case SIM_PROBE: sim_offer_window(to); break;
     case SIM_WINDOW:
         to->credit += packet->size;
         packet->size = 0;
@@ -369,14 +390,15 @@ static bool is_held_up(struct sim_socket *socket, const struct sim_packet *packe
         network->counts.stalls++;
         socket->dark = socket->peer->dark = true;
         sim_trace(network, "stalled", &socket->local, &socket->remote, NULL, 0);
+        sim_probe(socket->peer);
     }
     return socket->dark || sim_is_cut(network, socket->host, socket->peer_host);
 }
 
 static const char *name_of(const struct sim_packet *packet)
 {
-    static const char *const names[] = { "SYN",   "SYN-ACK", "ACK",  "window",
-                                         "FIN",   "RESET",   "refused", "data" };
+    static const char *const names[] = { "SYN", "SYN-ACK", "ACK",     "window", "probe",
+                                         "FIN", "RESET",   "refused", "data" };
 
     return names[packet->kind];
 }
@@ -421,9 +443,8 @@ int sim_reset_connections(double share)
     for (struct asyncio_link_ *link = network->sockets.next_; link != NULL; link = link->next_) {
         struct sim_socket *socket = CONTAINER_OF(link, struct sim_socket, link);
 
-        /* Each has two ends, of which the one that was made for it is its child's. */
-        if (socket->type != SOCK_STREAM || socket->state != SIM_CONNECTED || socket->peer == NULL ||
-            socket < socket->peer || !sim_chance(network, share))
+        /* Each has two ends. */
+        if (!socket->accepts || socket->state != SIM_CONNECTED || !sim_chance(network, share))
             continue;
         sim_reset(socket);
         count++;

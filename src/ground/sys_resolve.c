@@ -8,6 +8,7 @@
 
 #include "ground/fault.h"
 #include "ground/memory.h"
+#include "ground/sim.h"
 #include "ground/sys.h"
 
 static int error_of(int code)
@@ -71,6 +72,8 @@ int sys_getaddrinfo(asyncio_address **addresses, const char *host, const char *s
 
     if (fault_fails())
         return ASYNCIO_EAI_AGAIN;
+    if (sim_has_names())
+        return sim_getaddrinfo(addresses, host, service, options);
     int code = getaddrinfo(host, service, &hints, &list);
     if (code != 0)
         return error_of(code);
@@ -86,6 +89,19 @@ int sys_getnameinfo(char *host, size_t host_size, char *service, size_t service_
 
     if (fault_fails())
         return ASYNCIO_EAI_AGAIN;
+    if (sim_has_names() && host_size > 0 && (flags & NI_NUMERICHOST) == 0) {
+        int r = sim_name_of(host, host_size, address);
+
+        if (r == 0)
+            host_size = 0; /* it is there */
+        else if (r != ASYNCIO_EAI_NONAME || (flags & NI_NAMEREQD) != 0)
+            return r;
+        flags |= NI_NUMERICHOST;
+    }
+    if (sim_has_names())
+        flags |= NI_NUMERICSERV;
+    if (host_size == 0 && service_size == 0)
+        return 0;
     int code =
         getnameinfo(sockaddr, address->size, host_size > 0 ? host : NULL, (socklen_t)host_size,
                     service_size > 0 ? service : NULL, (socklen_t)service_size, flags);

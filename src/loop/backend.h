@@ -17,9 +17,10 @@
  * closed; for those the kernel is told once what to watch.  Others are the user's, who may close
  * them unseen, and are told to the kernel for each wait.
  *
- * The last three are a simulation's, and NULL elsewhere: when something of its own happens next, in
+ * The last four are a simulation's, and NULL elsewhere: when something of its own happens next, in
  * the loop's virtual time (INT64_MAX: never); what the clock is to show when it moves on to `to`;
- * and whether nothing will ever happen any more, so that operations which wait do so in vain.
+ * whether nothing will ever happen any more, so that operations which wait do so in vain; and it
+ * may change the order of what is ready.
  */
 #ifndef ASYNCIO_LOOP_BACKEND_H
 #define ASYNCIO_LOOP_BACKEND_H
@@ -46,6 +47,7 @@ struct backend {
     int64_t (*next)(struct asyncio_loop *loop);
     int64_t (*jump)(struct asyncio_loop *loop, int64_t to);
     bool (*hopeless)(struct asyncio_loop *loop);
+    void (*order)(struct asyncio_loop *loop);
 };
 
 extern const struct backend backend_epoll;

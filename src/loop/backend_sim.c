@@ -1,7 +1,7 @@
 /* backend_sim.c - the back end of tests: a network and a clock inside the process.
  *
- * Sockets of IPv4 and IPv6 that the library makes are simulated (ground/sim.h).  What they report is
- * taken for the readiness of epoll, so that the same code as there makes completions out of it.
+ * Sockets of IPv4 and IPv6 that the library makes are simulated (ground/sim.h).  What they report
+ * is taken for the readiness of epoll, so that the same code as there makes completions out of it.
  * All other descriptors are the kernel's, and are waited for with poll(2), if there are any.
  *
  * Time is virtual, and jumps to the next timer or to the next event of the network.  Where there is
@@ -15,9 +15,13 @@
 #include "loop/poll.h"
 #include "loop/sim.h"
 
+enum { ORDER_WINDOW = 16 };
+
 struct sim_backend {
     struct poll_set set; /* of real descriptors */
     struct sim_network *network;
+    int64_t limit;
+    asyncio_handle at_limit;
 };
 
 const asyncio_contextvar sim_host_var = { .name = "simulated host" };
@@ -29,7 +33,9 @@ static struct sim_backend *backend_of(struct asyncio_loop *loop)
 
 struct sim_network *sim_network_of(struct asyncio_loop *loop)
 {
-    return loop->backend == &backend_sim && loop->backend_state != NULL ? backend_of(loop)->network : NULL;
+    bool simulated = loop->backend == &backend_sim && loop->backend_state != NULL;
+
+    return simulated ? backend_of(loop)->network : NULL;
 }
 
 static unsigned where(void)
@@ -55,6 +61,7 @@ static int open_sim(struct asyncio_loop *loop)
 
     if (sim == NULL)
         return -ENOMEM;
+    sim->limit = INT64_MAX;
     sim->network = sim_network_open(&loop->now_ns);
     int r = sim->network != NULL ? poll_open(loop, &sim->set) : -ENOMEM;
     if (r < 0) {
@@ -110,9 +117,76 @@ static int64_t next_sim(struct asyncio_loop *loop)
     return sim_next_event(backend_of(loop)->network);
 }
 
+void sim_set_limit(struct asyncio_loop *loop, int64_t when, asyncio_callback *fn, void *arg)
+{
+    struct sim_backend *sim = backend_of(loop);
+
+    if (sim->at_limit.state_ == HANDLE_READY)
+        loop_unready(&sim->at_limit);
+    sim->limit = when;
+    sim->at_limit = (asyncio_handle){ .queued_ = { .loop_ = loop }, .fn_ = fn, .arg_ = arg };
+}
+
 static int64_t jump_sim(struct asyncio_loop *loop, int64_t to)
 {
-    return sim_jump(backend_of(loop)->network, to);
+    struct sim_backend *sim = backend_of(loop);
+
+    if (to <= sim->limit)
+        return sim_jump(sim->network, to);
+    sim->limit = INT64_MAX;
+    loop_ready(loop, &sim->at_limit);
+    return loop->now_ns;
+}
+
+bool sim_is_settled(const struct asyncio_loop *loop)
+{
+    const struct sim_backend *sim = loop->backend_state;
+
+    return circle_empty(&loop->ready) && circle_empty(&loop->batch) &&
+           !sim_has_changed(sim->network) && sim_next_event(sim->network) > loop->now_ns &&
+           timers_next(&loop->timers) > loop->now_ns;
+}
+
+/* ---- any order ---- */
+
+static bool is_step(const struct asyncio_loop *loop, struct asyncio_link_ *link)
+{
+    return link != &loop->ready && loop->client != NULL && loop->client->is_step(handle_of(link));
+}
+
+/* How many steps of tasks follow one another from here on. */
+static unsigned steps_from(const struct asyncio_loop *loop, struct asyncio_link_ *link)
+{
+    unsigned count = 0;
+
+    for (; count < ORDER_WINDOW && is_step(loop, link); link = link->next_)
+        count++;
+    return count;
+}
+
+/* Tasks alone change places, and only with each other: that callbacks come in order is promised,
+ * and so is what comes before a callback and after it. */
+static void order_sim(struct asyncio_loop *loop)
+{
+    struct sim_network *network = backend_of(loop)->network;
+    struct asyncio_link_ *link = loop->ready.next_;
+
+    if (!sim_faults(network)->any_order)
+        return;
+    while (link != &loop->ready) {
+        struct asyncio_link_ *chosen = link;
+        unsigned count = steps_from(loop, link);
+
+        for (uint64_t skip = sim_below(network, count); skip > 0; skip--)
+            chosen = chosen->next_;
+        if (chosen == link) {
+            link = link->next_;
+            continue;
+        }
+        sim_counts(network)->shuffles++;
+        circle_remove(chosen);
+        circle_push_back(link, chosen); /* in front of it */
+    }
 }
 
 static bool is_hopeless(struct asyncio_loop *loop)
@@ -140,4 +214,5 @@ const struct backend backend_sim = {
     .next = next_sim,
     .jump = jump_sim,
     .hopeless = is_hopeless,
+    .order = order_sim,
 };

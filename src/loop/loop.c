@@ -61,7 +61,7 @@ static const char *wanted_backend(const struct asyncio_loop_options *options, co
 
     if (variable != NULL && *variable != '\0')
         return variable;
-    return options->backend != NULL ? options->backend : name;
+    return options != NULL && options->backend != NULL ? options->backend : name;
 }
 
 /* The clock of a simulation begins at the same time always: what follows is to be the same. */
@@ -146,28 +146,21 @@ static void describe_backend(struct asyncio_loop *loop, const char *why)
              why != NULL ? why : "", why != NULL ? ")" : "");
 }
 
-/* `name` is that of the back end where nobody wants another. */
-static int make(asyncio_loop **loop, const asyncio_loop_options *options, const char *name)
+/* `why` is why it is not the one that was wanted; NULL: it is. */
+static int make(asyncio_loop **loop, const asyncio_loop_options *options,
+                const struct backend *backend, const char *why)
 {
     static const asyncio_loop_options defaults = { 0 };
     struct asyncio_loop *made = memory_zeroed(sizeof *made);
-    const char *why = NULL;
-    int refused;
+    int refused = 0;
 
     if (made == NULL)
         return -ENOMEM;
-    if (options == NULL)
-        options = &defaults;
     init(made);
-    const char *backend = wanted_backend(options, name);
-    made->backend = find_backend(backend);
-    if (made->backend == NULL && strcmp(backend, "uring") == 0) {
-        made->backend = &backend_epoll;
-        why = "not in this build";
-    }
-    int r = made->backend != NULL ? 0 : -EINVAL;
+    made->backend = backend;
+    int r = backend != NULL ? 0 : -EINVAL;
     if (r == 0) {
-        set_options(made, options);
+        set_options(made, options != NULL ? options : &defaults);
         r = open_backend(made, &refused);
     }
     if (r < 0) {
@@ -179,19 +172,36 @@ static int make(asyncio_loop **loop, const asyncio_loop_options *options, const 
     return 0;
 }
 
+/* `name` is that of the back end where nobody wants another. */
+static int make_wanted(asyncio_loop **loop, const asyncio_loop_options *options, const char *name)
+{
+    const char *wanted = wanted_backend(options, name);
+    const struct backend *backend = find_backend(wanted);
+
+    if (backend == NULL && strcmp(wanted, "uring") == 0)
+        return make(loop, options, &backend_epoll, "not in this build");
+    return make(loop, options, backend, NULL);
+}
+
+int loop_new_with(asyncio_loop **loop, const asyncio_loop_options *options,
+                  const struct backend *backend)
+{
+    return make(loop, options, backend, NULL);
+}
+
 int asyncio_new_event_loop(asyncio_loop **loop, const asyncio_loop_options *options)
 {
-    return make(loop, options, "epoll");
+    return make_wanted(loop, options, "epoll");
 }
 
 int asyncio_selector_event_loop_new(asyncio_loop **loop, const asyncio_loop_options *options)
 {
-    return make(loop, options, "epoll");
+    return make_wanted(loop, options, "epoll");
 }
 
 int asyncio_proactor_event_loop_new(asyncio_loop **loop, const asyncio_loop_options *options)
 {
-    return make(loop, options, "uring");
+    return make_wanted(loop, options, "uring");
 }
 
 const char *asyncio_loop_backend_info(const asyncio_loop *loop)

@@ -55,6 +55,7 @@ struct loop_client {
     int (*describe_future)(const struct asyncio_future *future, char *text, size_t size);
     /* What the handle is about, "" when it is an ordinary callback. */
     int (*describe_step)(const struct asyncio_handle *handle, char *text, size_t size);
+    bool (*is_step)(const struct asyncio_handle *handle); /* of a task, and nothing else */
 };
 
 /* What must be told when the loop closes: nothing of it runs any more, and its descriptor for
@@ -74,6 +75,8 @@ struct loop_remote {
     struct asyncio_handle runner; /* stands in the ready queue for those of `handles` */
     atomic_bool pending;          /* `handles` is not empty and runner is not scheduled */
 };
+
+struct backend;
 
 struct asyncio_loop {
     /* The ready queue and the current batch: circles, so that removing needs no head. */
@@ -230,6 +233,10 @@ static inline void loop_take(struct asyncio_loop *loop, struct asyncio_handle *h
 }
 
 /* ---- running ---- */
+
+/* A new loop with this back end, whatever the options and the environment say. */
+int loop_new_with(asyncio_loop **loop, const asyncio_loop_options *options,
+                  const struct backend *backend);
 
 /* Runs until stopped: 0, or loop->exit_code.  -EBUSY, ASYNCIO_ECLOSED.  ASYNCIO_EWRONGLOOP: in
  * the child of a fork, whose loop this is not. */

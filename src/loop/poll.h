@@ -1,5 +1,5 @@
-/* poll.h - readiness by poll(2), for the back ends that are built on it: `poll` itself, and `sim` for
- * all that is not simulated.
+/* poll.h - readiness by poll(2), for the back ends that are built on it: `poll` itself, and `sim`
+ * for all that is not simulated.
  */
 #ifndef ASYNCIO_LOOP_POLL_H
 #define ASYNCIO_LOOP_POLL_H

@@ -264,6 +264,13 @@ static void run_batch(struct asyncio_loop *loop)
     circle_splice(&loop->ready, &loop->batch);
 }
 
+/* What a batch begins with is the back end's to say; so each is to be begun here. */
+static void put_in_order(struct asyncio_loop *loop)
+{
+    loop->return_soon = true;
+    loop->backend->order(loop);
+}
+
 void loop_turn(struct asyncio_loop *loop, int64_t max_wait_ns)
 {
     if (circle_empty(&loop->ready) || quantum_over(loop) || loop->poll_due ||
@@ -275,6 +282,8 @@ void loop_turn(struct asyncio_loop *loop, int64_t max_wait_ns)
     remote_collect(loop);
     collect_timers(loop);
     loop->return_soon = atomic_load_explicit(&loop->stopping, memory_order_relaxed);
+    if (loop->backend->order != NULL)
+        put_in_order(loop);
     circle_splice(&loop->batch, &loop->ready);
     run_batch(loop);
 }

@@ -209,9 +209,14 @@ static bool stuck(struct asyncio_loop *loop)
     return true;
 }
 
+static bool is_step(const struct asyncio_handle *handle)
+{
+    return handle->fn_ == task_resume;
+}
+
 static int describe_step(const struct asyncio_handle *handle, char *text, size_t size)
 {
-    if (handle->fn_ == task_resume)
+    if (is_step(handle))
         return asyncio_task_describe(handle->arg_, text, size);
     return asyncio_handle_describe(handle, text, size);
 }
@@ -227,4 +232,5 @@ const struct loop_client task_client = {
     .describe_task = asyncio_task_describe,
     .describe_future = asyncio_future_describe,
     .describe_step = describe_step,
+    .is_step = is_step,
 };
