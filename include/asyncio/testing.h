@@ -73,11 +73,11 @@ typedef struct asyncio_testing_options {
     uint64_t seeds; /* how many; 0: 1 */
     asyncio_testing_conditions conditions; /* of every pair of hosts, to begin with */
     asyncio_testing_faults faults;
-    double time_limit;         /* seconds of virtual time for each run; 0: a day */
-    bool leave_behind;         /* do not look for tasks and sockets left behind */
-    bool quiet;                /* print nothing about a failure */
-    enum asyncio_toggle debug; /* as in asyncio_run_options; default: OFF */
-    int trace_fd;              /* where every event of the network is written; 0: nowhere */
+    double time_limit;              /* seconds of virtual time for each run; 0: a day */
+    bool leave_behind;              /* do not look for tasks and sockets left behind */
+    bool quiet;                     /* print nothing about a failure */
+    enum asyncio_toggle debug;      /* as in asyncio_run_options; default: OFF */
+    int trace_fd;                   /* where every event of the network is written; 0: nowhere */
     asyncio_testing_counts *counts; /* is added to, unless NULL */
     uint64_t *digest;               /* one number for all that happened, unless NULL */
     uintptr_t reserved_[4];

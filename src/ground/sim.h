@@ -60,8 +60,8 @@ enum { SIM_ANY = 0xffff };
 
 /* Which host the code that runs is at: asked when a socket is made. */
 void sim_set_where(struct sim_network *network, unsigned (*where)(void));
-unsigned sim_place(void);          /* in the current network; 0 where there is none */
-int sim_host(const char *name);    /* its number, or -ENOENT; NULL: SIM_ANY */
+unsigned sim_place(void);       /* in the current network; 0 where there is none */
+int sim_host(const char *name); /* its number, or -ENOENT; NULL: SIM_ANY */
 int sim_add_host(const char *name, const char *addresses, bool name_only);
 void sim_set_down(unsigned host, bool down);
 int sim_set_conditions(unsigned from, unsigned to, const asyncio_testing_conditions *conditions);

@@ -25,8 +25,8 @@ struct datagram {
 static bool takes(const struct sim_socket *socket, unsigned host, const asyncio_address *to,
                   const asyncio_address *from)
 {
-    return socket->type == SOCK_DGRAM && socket->bound && !socket->closed &&
-           socket->host == host && socket->family == address_family(to) &&
+    return socket->type == SOCK_DGRAM && socket->bound && !socket->closed && socket->host == host &&
+           socket->family == address_family(to) &&
            asyncio_address_port(&socket->local) == asyncio_address_port(to) &&
            (sim_is_any(&socket->local) || sim_same_ip(&socket->local, to)) &&
            (socket->state != SIM_CONNECTED || address_equal(&socket->remote, from));
@@ -47,8 +47,7 @@ static struct sim_socket *find_socket(struct sim_network *network, unsigned host
 static void tell_unreachable(struct sim_network *network, const struct datagram *datagram)
 {
     const asyncio_address *from = &datagram->packet->from;
-    struct sim_socket *sender =
-        find_socket(network, datagram->from_host, from, &datagram->to);
+    struct sim_socket *sender = find_socket(network, datagram->from_host, from, &datagram->to);
 
     if (sender == NULL || sender->state != SIM_CONNECTED)
         return;

@@ -135,8 +135,8 @@ static int parse_addresses(struct sim_host *host, const char *addresses)
 static int add_host(struct sim_network *network, const char *name, const char *addresses,
                     bool name_only)
 {
-    struct sim_host *hosts = sim_memory_resize(
-        network->hosts, (network->host_count + 1) * sizeof *hosts);
+    struct sim_host *hosts =
+        sim_memory_resize(network->hosts, (network->host_count + 1) * sizeof *hosts);
 
     if (hosts == NULL)
         return -ENOMEM;

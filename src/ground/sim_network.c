@@ -227,8 +227,7 @@ bool sim_describe_open(const struct sim_network *network, size_t number, char *t
 static void free_sockets(struct sim_network *network)
 {
     while (!list_empty(&network->sockets)) {
-        struct sim_socket *socket =
-            CONTAINER_OF(network->sockets.next_, struct sim_socket, link);
+        struct sim_socket *socket = CONTAINER_OF(network->sockets.next_, struct sim_socket, link);
 
         sim_line_drop(socket);
         sim_socket_free(socket);

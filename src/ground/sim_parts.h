@@ -148,6 +148,13 @@ struct sim_packet {
     unsigned char *data;
 };
 
+/* Options that mean nothing here are only kept. */
+enum { SIM_OPTIONS_MAX = 8 };
+
+struct sim_option {
+    int level, name, value;
+};
+
 enum sim_state {
     SIM_FRESH,
     SIM_LISTENING,
@@ -167,6 +174,8 @@ struct sim_socket {
     int error; /* to be told once */
     asyncio_address local, remote;
     bool bound, reuse_port;
+    struct sim_option options[SIM_OPTIONS_MAX];
+    unsigned option_count;
     bool closed; /* by all who had it */
     bool changed;
     bool reset_on_close;
@@ -182,7 +191,7 @@ struct sim_socket {
     unsigned child_count;
     int backlog;
     struct sim_socket *listener; /* of such a connection */
-    bool accepts, acceptable; /* it is one; its handshake is over */
+    bool accepts, acceptable;    /* it is one; its handshake is over */
 
     struct asyncio_link_ line; /* what it has sent that has not arrived */
     struct sim_event arrival;

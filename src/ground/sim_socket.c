@@ -282,25 +282,41 @@ int sim_getpeername(const struct sim_socket *socket, asyncio_address *address)
 
 /* ---- options ---- */
 
+static struct sim_option *find_option(struct sim_socket *socket, int level, int name)
+{
+    for (unsigned i = 0; i < socket->option_count; i++)
+        if (socket->options[i].level == level && socket->options[i].name == name)
+            return &socket->options[i];
+    return NULL;
+}
+
 int sim_set_option(struct sim_socket *socket, int level, int name, int value)
 {
+    struct sim_option *option = find_option(socket, level, name);
+
     if (level == SOL_SOCKET && name == SO_REUSEPORT)
         socket->reuse_port = value != 0;
+    if (option == NULL && socket->option_count == SIM_OPTIONS_MAX)
+        return -ENOBUFS;
+    if (option == NULL)
+        option = &socket->options[socket->option_count++];
+    *option = (struct sim_option){ level, name, value };
     return 0;
 }
 
 int sim_get_option(struct sim_socket *socket, int level, int name)
 {
-    if (level != SOL_SOCKET)
-        return 0;
-    switch (name) {
-    case SO_TYPE: return socket->type;
-    case SO_DOMAIN: return socket->family;
-    case SO_ACCEPTCONN: return socket->state == SIM_LISTENING;
-    case SO_REUSEPORT: return socket->reuse_port;
-    case SO_ERROR: return -sim_socket_error(socket);
-    default: return 0;
-    }
+    const struct sim_option *option = find_option(socket, level, name);
+
+    if (level == SOL_SOCKET && name == SO_TYPE)
+        return socket->type;
+    if (level == SOL_SOCKET && name == SO_DOMAIN)
+        return socket->family;
+    if (level == SOL_SOCKET && name == SO_ACCEPTCONN)
+        return socket->state == SIM_LISTENING;
+    if (level == SOL_SOCKET && name == SO_ERROR)
+        return -sim_socket_error(socket);
+    return option != NULL ? option->value : 0;
 }
 
 int sim_socket_error(struct sim_socket *socket)

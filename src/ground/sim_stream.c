@@ -15,8 +15,7 @@ enum { WINDOW = 65536, BACKLOG_MAX = 4096 };
 
 static size_t window_of(const struct sim_socket *socket)
 {
-    size_t window =
-        sim_conditions(socket->network, socket->host, socket->peer_host)->window;
+    size_t window = sim_conditions(socket->network, socket->host, socket->peer_host)->window;
 
     return window > 0 ? window : WINDOW;
 }

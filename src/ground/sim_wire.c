@@ -6,10 +6,10 @@
  *               -- ACK -->         can be accepted
  *
  * Data follows in each direction as far as the window of the other side allows, then FIN, or RESET.
- * Who has sent as much as it may asks, with PROBE, if the other side is still there, once it is not.
- * A packet that is lost is sent again later, and all behind it wait; what is cut off is tried after
- * 0.2 s (the first of all: 1 s), twice as long after each failure, and given up after 15 minutes
- * (the first: about two).  Data for what is gone is answered with RESET.
+ * Who has sent as much as it may asks, with PROBE, if the other side is still there, once it is
+ * not. A packet that is lost is sent again later, and all behind it wait; what is cut off is tried
+ * after 0.2 s (the first of all: 1 s), twice as long after each failure, and given up after 15
+ * minutes (the first: about two).  Data for what is gone is answered with RESET.
  */
 #include <string.h>
 
@@ -238,6 +238,8 @@ static int make_child(struct sim_socket *client, struct sim_socket *listener)
     child->peer = client;
     client->peer = child;
     child->credit = client->credit;
+    memcpy(child->options, listener->options, sizeof child->options);
+    child->option_count = listener->option_count;
     child->listener = listener;
     list_push_back(&listener->children, &child->accept_link);
     listener->child_count++;
@@ -321,9 +323,7 @@ static void connected_arrived(struct sim_socket *from, struct sim_packet *packet
         to->ended = true;
         sim_changed(to);
         break;
-    case SIM_RESET:
-        sim_fail(to, to->state == SIM_CONNECTING ? ECONNREFUSED : ECONNRESET);
-        break;
+    case SIM_RESET: sim_fail(to, to->state == SIM_CONNECTING ? ECONNREFUSED : ECONNRESET); break;
     default: data_arrived(to, packet); break;
     }
 }

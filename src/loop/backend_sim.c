@@ -189,13 +189,14 @@ static void order_sim(struct asyncio_loop *loop)
     }
 }
 
+/* Operations that wait for no descriptor are with a thread, and will end. */
 static bool is_hopeless(struct asyncio_loop *loop)
 {
     const struct sim_backend *sim = backend_of(loop);
 
     poll_refresh(loop);
-    return sim->set.count == 1 && !sim_has_changed(sim->network) &&
-           sim_next_event(sim->network) == INT64_MAX;
+    return sim->set.count == 1 && loop->operations == readiness_waiting(loop) &&
+           !sim_has_changed(sim->network) && sim_next_event(sim->network) == INT64_MAX;
 }
 
 const struct backend backend_sim = {

@@ -280,6 +280,25 @@ void readiness_close(struct asyncio_loop *loop)
     readiness->count = 0;
 }
 
+static size_t length_of(const struct asyncio_link_ *queue)
+{
+    size_t length = 0;
+
+    for (const struct asyncio_link_ *link = queue->next_; link != NULL; link = link->next_)
+        length++;
+    return length;
+}
+
+size_t readiness_waiting(struct asyncio_loop *loop)
+{
+    const struct readiness *readiness = readiness_of(loop);
+    size_t waiting = 0;
+
+    for (size_t fd = 0; fd < readiness->count; fd++)
+        waiting += length_of(&readiness->fds[fd].readers) + length_of(&readiness->fds[fd].writers);
+    return waiting;
+}
+
 /* ---- events ---- */
 
 /* A poll for both directions waits among the readers, so they hear of every event. */

@@ -60,6 +60,9 @@ void readiness_fail(struct asyncio_loop *loop, int fd, int error);
 /* It cannot be told what is ready: who can try does, the others end with the error. */
 void readiness_suppose(struct asyncio_loop *loop, int fd, int error);
 
+/* How many operations wait for a descriptor. */
+size_t readiness_waiting(struct asyncio_loop *loop);
+
 /* What the operations that wait on it want. */
 unsigned readiness_wanted(const struct readiness_fd *entry);
 

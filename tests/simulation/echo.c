@@ -18,7 +18,7 @@ struct client {
 struct world {
     struct client clients[CLIENTS_MAX];
     unsigned count;
-    unsigned handlers; /* that run */
+    unsigned handlers;                      /* that run */
     unsigned good_ports[CLIENTS_MAX], good; /* whose handlers have ended well */
 };
 
@@ -194,8 +194,7 @@ static int run_clients(struct world *world)
     for (unsigned i = 0; i < world->count && r == 0; i++) {
         world->clients[i].number = i;
         world->clients[i].world = world;
-        r = asyncio_task_group_create_task(&group, &tasks[i], run_client, &world->clients[i],
-                                           NULL);
+        r = asyncio_task_group_create_task(&group, &tasks[i], run_client, &world->clients[i], NULL);
     }
     if (r == 0)
         r = asyncio_task_group_spawn(&group, trouble, NULL);

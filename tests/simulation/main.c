@@ -14,7 +14,8 @@
 #include "scenario.h"
 
 static const struct scenario *const scenarios[] = {
-    &scenario_echo,
+    &scenario_echo,      &scenario_shutdown, &scenario_connect,  &scenario_timeouts,
+    &scenario_datagrams, &scenario_chat,     &scenario_protocol,
 };
 
 enum { SCENARIOS = sizeof scenarios / sizeof *scenarios };

@@ -19,11 +19,21 @@ int broken(const char *format, ...)
 
 int excused(const char *what, int result)
 {
-    static const int known[] = { -ECONNRESET,   -ECONNREFUSED,       -ECONNABORTED,
-                                 -EPIPE,        -ETIMEDOUT,          -EMFILE,
-                                 -ENOMEM,       -ENOBUFS,            -ECANCELED,
-                                 -ENOTCONN,     ASYNCIO_EINCOMPLETE, ASYNCIO_EAI_AGAIN,
-                                 -EHOSTUNREACH, ASYNCIO_ECLOSED,     -ENETDOWN };
+    static const int known[] = { -ECONNRESET,
+                                 -ECONNREFUSED,
+                                 -ECONNABORTED,
+                                 -EPIPE,
+                                 -ETIMEDOUT,
+                                 -EMFILE,
+                                 -ENOMEM,
+                                 -ENOBUFS,
+                                 -ECANCELED,
+                                 -ENOTCONN,
+                                 ASYNCIO_EINCOMPLETE,
+                                 ASYNCIO_EAI_AGAIN,
+                                 -EHOSTUNREACH,
+                                 ASYNCIO_ECLOSED,
+                                 -ENETDOWN };
 
     if (result >= 0)
         return 0;
@@ -56,13 +66,13 @@ static double rate(double most)
 static void choose_mild(asyncio_testing_conditions *conditions)
 {
     static const double bandwidths[] = { 0, 1e4, 1e5, 1e7 };
-    static const size_t windows[] = { 0, 16, 300, 5000 };
+    static const size_t windows[] = { 0, 0, 0, 300, 1000, 1000, 5000, 16 };
 
     *conditions = (asyncio_testing_conditions){
         .latency = rate(0.2),
         .jitter = rate(0.1),
         .bandwidth = bandwidths[asyncio_testing_below(4)],
-        .window = windows[asyncio_testing_below(4)],
+        .window = windows[asyncio_testing_below(8)],
         .loss = rate(0.3),
         .duplication = rate(0.3),
         .reordering = rate(0.3),

@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""Plants one bug after the other in a copy of the library, and shows which scenario finds each.
+
+    planted.py [--list] [--build DIRECTORY] [--seeds N] [WORD...]
+
+A bug is an exact piece of a source that is replaced by another; see BUGS. Each scenario is run for
+N seeds (2,000); one that fails, crashes or does not end has found the bug, and the seed at which it
+did is printed. --list only tells whether each piece is found exactly once. The exit status is 1 if
+a bug survives.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import typing
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCENARIOS = ["connect", "timeouts", "datagrams", "chat", "shutdown", "echo", "protocol"]
+NEEDED = ["CMakeLists.txt", "CMakePresets.json", "cmake", "include", "src", "tests"]
+
+
+class Bug(typing.NamedTuple):
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+BUGS = [
+    Bug("cancelled read loses what it got", "src/io/stream_read.c",
+        "            byte_queue_push(&stream->ahead, data, have);\n", ""),
+    Bug("readiness of an emptied socket is believed", "src/loop/readiness.c",
+        "        entry->ready &= ~wants(op);\n", ""),
+    Bug("hang-up is no reason to look", "src/loop/readiness.c",
+        "        ready |= READY_READ | READY_WRITE;\n", ""),
+    Bug("cancelled operation is not ended", "src/loop/readiness.c",
+        "    list_remove(queue_of(entry, op), &op->private_.handle_.queued_.link_);\n"
+        "    op_complete(op, -ECANCELED);\n",
+        "    (void)entry;\n"),
+    Bug("loser of a race of addresses stays open", "src/core/connector.c",
+        "    close_attempts(connector);\n", ""),
+    Bug("next address waits for the delay even after a failure", "src/core/connector_attempts.c",
+        "    if (last_begun || connector->active == 0)\n", "    if (connector->active == 0)\n"),
+    Bug("timer of a connection goes on after its end", "src/core/connector.c",
+        "    asyncio_timer_cancel(&connector->timer);\n", ""),
+    Bug("reserve of a server stays open", "src/core/server.c",
+        "    sys_close(server->reserve_fd);\n", ""),
+    Bug("close does not wake who waits for it", "src/core/server.c",
+        "    sys_close(server->reserve_fd);\n    changed(server);\n",
+        "    sys_close(server->reserve_fd);\n"),
+]
+
+
+def locate(bug):
+    text = (ROOT / bug.file).read_text()
+    return text.count(bug.old)
+
+
+def check_table(bugs):
+    wrong = [bug for bug in bugs if locate(bug) != 1]
+    for bug in wrong:
+        print(f"{bug.file}: the piece of '{bug.name}' is there {locate(bug)} times")
+    return not wrong
+
+
+def copy_tree(to):
+    for name in NEEDED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, to / name, dirs_exist_ok=True)
+        else:
+            shutil.copy2(source, to / name)
+    for name in ["examples", "bench", "tools"]:
+        shutil.copytree(ROOT / name, to / name, dirs_exist_ok=True)
+
+
+def configure(tree):
+    subprocess.run(["cmake", "-G", "Ninja", "-S", tree, "-B", tree / "build", "-D",
+                    "CMAKE_BUILD_TYPE=RelWithDebInfo"], check=True, stdout=subprocess.DEVNULL)
+
+
+def build(tree):
+    done = subprocess.run(["ninja", "-C", tree / "build", "-j2", "simulate"],
+                          capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"does not compile:\n{done.stdout[-2000:]}")
+
+
+def first_words(scenario, said):
+    line = next((line for line in said.splitlines() if "seed" in line), "")
+    return f"{scenario}: {line[:110]}" if line else None
+
+
+def try_scenario(tree, scenario, seeds):
+    """How it has found the bug, or None."""
+    command = [tree / "build/tests/simulation/simulate", "--seeds", str(seeds), scenario]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace",
+                              timeout=120, check=False)
+    except subprocess.TimeoutExpired:
+        return f"{scenario}: does not end"
+    if done.returncode == 0:
+        return None
+    if done.returncode < 0:
+        return f"{scenario}: killed by signal {-done.returncode}"
+    return first_words(scenario, done.stderr) or f"{scenario}: {done.stdout[:100]}"
+
+
+def find(tree, seeds):
+    found = (try_scenario(tree, scenario, seeds) for scenario in SCENARIOS)
+    return next((one for one in found if one), None)
+
+
+def plant(tree, bug, seeds):
+    path = tree / bug.file
+    sound = path.read_text()
+    path.write_text(sound.replace(bug.old, bug.new))
+    try:
+        build(tree)
+        found = find(tree, seeds)
+    finally:
+        path.write_text(sound)
+    print(f"{'found' if found else 'SURVIVES':<9} {bug.name}\n          {found or ''}", flush=True)
+    return found is not None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--build", type=pathlib.Path)
+    parser.add_argument("--seeds", type=int, default=2000)
+    parser.add_argument("words", nargs="*", metavar="WORD")
+    options = parser.parse_args()
+    bugs = [bug for bug in BUGS
+            if not options.words or any(re.search(word, bug.name) for word in options.words)]
+    if not check_table(bugs):
+        return 1
+    if options.list:
+        return 0
+    os.environ.pop("ASYNCIO_SEED", None)
+    with tempfile.TemporaryDirectory() as temporary:
+        tree = options.build or pathlib.Path(temporary)
+        copy_tree(tree)
+        configure(tree)
+        build(tree)
+        if (already := find(tree, options.seeds)):
+            sys.exit(f"fails without any: {already}")
+        return not all([plant(tree, bug, options.seeds) for bug in bugs])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
