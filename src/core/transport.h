@@ -96,6 +96,7 @@ struct asyncio_transport {
     bool eof;          /* the peer's end was delivered */
     bool write_paused; /* pause_writing was called last */
     bool eof_wanted;   /* by write_eof */
+    bool eof_sent;     /* the type was told so */
     bool busy;         /* sendfile has it: writing is ASYNCIO_ESTATE */
     void (*moved)(struct asyncio_transport *transport); /* ... and hears of transport_sent, and of
                                                            the loss */

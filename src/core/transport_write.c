@@ -184,7 +184,9 @@ void transport_all_sent(struct asyncio_transport *transport)
             transport->type->shut(transport);
         else
             transport_lost(transport, 0);
-    } else if (transport->state == TRANSPORT_OPEN && transport->eof_wanted) {
+    } else if (transport->state == TRANSPORT_OPEN && transport->eof_wanted &&
+               !transport->eof_sent) {
+        transport->eof_sent = true;
         int r = transport->type->write_eof(transport);
 
         if (r < 0)

@@ -1,4 +1,6 @@
 /* test_transport_write.c - the rules of transports: writing, and when to stop a writer. */
+#include "core/transport.h"
+#include "ground/memory.h"
 #include "transports.h"
 
 /* TRP-07: what can be sent is sent at once, before the loop does anything. */
@@ -390,4 +392,68 @@ TRANSPORT_TEST(echoes, prepare_echo)
     CHECK_STR(data, "hello");
     CHECK_INT(memory_requests(), requests);
     trace_clear();
+}
+
+/* ---- the end, asked for while writing is resumed ---- */
+
+static struct asyncio_transport *played;
+static int ends_sent;
+
+static int takes_nothing(struct asyncio_transport *transport, const asyncio_bytes *parts,
+                         size_t count)
+{
+    (void)transport;
+    (void)parts;
+    (void)count;
+    return 0;
+}
+
+static void goes_later(struct asyncio_transport *transport)
+{
+    (void)transport;
+}
+
+static int sends_end(struct asyncio_transport *transport)
+{
+    (void)transport;
+    ends_sent++;
+    return 0;
+}
+
+static void ends_when_resumed(asyncio_protocol *protocol)
+{
+    (void)protocol;
+    CHECK_INT(asyncio_transport_write_eof(played), 0);
+}
+
+static void is_told_once(asyncio_loop *loop)
+{
+    static const struct transport_type type = {
+        .kind = "played", .send = takes_nothing, .flush = goes_later, .write_eof = sends_end
+    };
+    static const asyncio_protocol_type protocol_type = { .resume_writing = ends_when_resumed };
+    static asyncio_protocol protocol = { &protocol_type };
+    size_t size = 0;
+
+    played = memory_get(sizeof *played);
+    if (played == NULL)
+        return;
+    transport_init(played, &type, loop, &protocol);
+    transport_open(played, NULL);
+    turn(loop);
+    ends_sent = 0;
+    CHECK_INT(asyncio_transport_set_write_buffer_limits(played, 0, 0), 0);
+    if (asyncio_transport_write(played, "abc", 3) == 0)
+        write_queue_first(&played->unsent, &size);
+    if (size > 0) {
+        write_queue_drop(&played->unsent, size);
+        transport_sent(played);
+        CHECK_INT(ends_sent, 1);
+    }
+}
+
+/* STW-09: the peer is told of the end once, also when that is asked for in resume_writing. */
+TEST(end_in_resume_writing_is_sent_once)
+{
+    with_loop(is_told_once);
 }
