@@ -1,9 +1,11 @@
 /* cancel.c - requesting a cancellation, and what a task tells of itself.
  *
  * A request goes inward first: what the task awaits is cancelled, and the task hears of it when
- * that has ended.  Only if there is nothing to cancel (the task is ready, or has not started) the
- * request is kept and delivered when the task next resumes, or begins to wait.  Requests are
- * counted apart from that, so that a scope can tell its own from those of others.
+ * that has ended.  Tasks that await one another, of which there may be very many, are gone through
+ * in a loop; if that leads round in a circle, one of them is told at once.  Only if there is
+ * nothing to cancel (the task is ready, or has not started) the request is kept and delivered when
+ * the task next resumes, or begins to wait.  Requests are counted apart from that, so that a scope
+ * can tell its own from those of others.
  */
 #include <stdio.h>
 
@@ -14,22 +16,67 @@ bool asyncio_task_cancel(asyncio_task *task)
     return asyncio_task_cancel_with(task, NULL);
 }
 
+/* The task, not done, that this one awaits and would cancel; NULL: there is none. */
+static asyncio_task *awaited_by(const asyncio_task *task)
+{
+    const struct wait *wait = task->waiting;
+
+    if (wait == NULL || !wait->type->of_task || wait->type->cancel == NULL)
+        return NULL;
+    asyncio_task *awaited = task_of_future((asyncio_future *)(uintptr_t)wait->object);
+    return task_done(awaited) ? NULL : awaited;
+}
+
+static void note_request(asyncio_task *task, const char *reason)
+{
+    task->cancelling++;
+    task->dropped = 0; /* counts the suspensions from here on */
+    task->future.reason_ = reason;
+}
+
+/* Notes the request with all that await one another, from *task on, and makes *task the innermost
+ * of them.  True: they await one another in a circle, which closes there. */
+static bool pass_inwards(asyncio_task **task, const char *reason)
+{
+    asyncio_task *innermost = *task, *inner, *passed = *task;
+
+    note_request(innermost, reason);
+    while (!innermost->asked && (inner = awaited_by(innermost)) != NULL) {
+        innermost->asked = true;
+        innermost = inner;
+        if (!inner->asked)
+            note_request(inner, reason);
+    }
+    *task = innermost;
+    bool circle = innermost->asked;
+    for (; passed != innermost || passed->asked; passed = awaited_by(passed))
+        passed->asked = false;
+    return circle;
+}
+
+/* Nobody in a circle would ever end, and each waits for that. */
+static void break_circle(asyncio_task *task)
+{
+    task->must_cancel = true;
+    future_unwatch(&awaited_by(task)->future, &task->resume);
+    task_wake(task);
+}
+
 bool asyncio_task_cancel_with(asyncio_task *task, const char *reason)
 {
-    struct wait *wait = task->waiting;
-
     if (task_done(task)) {
         task->future.state_ &= ~(unsigned)FUTURE_UNTAKEN;
         return false;
     }
     if (task->loop == NULL || task->loop->closed)
         return false; /* it will never run again */
-    task->cancelling++;
-    task->dropped = 0; /* counts the suspensions from here on */
-    task->future.reason_ = reason;
-    if (wait != NULL && wait->type->cancel != NULL && wait->type->cancel(wait, reason))
+    if (pass_inwards(&task, reason)) {
+        break_circle(task);
         return true;
-    task->must_cancel = true;
+    }
+    struct wait *wait = task->waiting;
+    if (wait == NULL || wait->type->cancel == NULL || !wait->type->cancel(wait, reason))
+        task->must_cancel = true;
     return true;
 }
 

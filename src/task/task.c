@@ -87,7 +87,7 @@ static void init(asyncio_task *task, struct scheduler *scheduler, const struct s
     task->scopes = NULL;
     task->references = 1;
     task->cancelling = 0;
-    task->must_cancel = task->started = task->late = task->later = false;
+    task->must_cancel = task->asked = task->started = task->late = task->later = false;
     task->budget = TASK_BUDGET;
     task->dropped = 0;
     task->number = ++scheduler->made;

@@ -51,6 +51,7 @@ struct asyncio_task {
     int references;
     int cancelling;
     bool must_cancel; /* requested, and not yet delivered */
+    bool asked; /* while a request is passed on: by this one */
     bool started;
     bool late;       /* it has ended, and lasts until its callbacks have run */
     bool later;      /* others came meanwhile: once more */

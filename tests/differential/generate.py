@@ -37,7 +37,27 @@ KINDS = {
     "queues": [("put", 4), ("putnow", 2), ("get", 6), ("getnow", 2), ("taskdone", 2), ("qjoin", 2),
                ("shutdown", 1), ("look", 1)],
 }
-ALWAYS = [("sleep", 10), ("val", 1), ("raise", 2), ("catch", 2), ("catchall", 3), ("finally", 4),
+# What lets another go on, and what it may meet: a cancellation before or after it, in one step.
+WAKES = {
+    "futures": ["fset", "ffail", "cancelf"], "locks": ["release"],
+    "events": ["set", "set", "setclear"],
+    "conditions": ["notifyin", "notify"], "barriers": ["arrive", "breset", "babort"],
+    "queues": ["putnow", "putnow", "getnow", "getnow", "get", "put", "taskdone", "shutdown"],
+    "groups": ["raise_", "gcancel"],
+    "tasks": ["spawn"], "timeouts": ["fset"], "several": ["fset", "ffail"],
+    "callbacks": ["fset"],
+    "cancel": ["cancel"],
+}
+WAITS = {
+    "futures": ["awaitf"], "locks": ["with", "acquire"], "events": ["ewait"],
+    "conditions": ["withc"], "barriers": ["arrive"],
+    "queues": ["get", "get", "put", "put", "qjoin"],
+    "groups": ["group"], "tasks": ["await"], "timeouts": ["timeout", "waitforref", "waitfor"],
+    "several": ["gather", "gatherrefs", "shield", "wait", "each"],
+    "callbacks": ["ondone"], "cancel": ["sleep"],
+}
+ALWAYS = [("sleep", 10), ("meeting", 8), ("waiting", 12), ("val", 1), ("raise", 2),
+          ("catch", 2), ("catchall", 3), ("finally", 4),
           ("repeat", 2), ("do", 1)]
 
 
@@ -46,15 +66,18 @@ class Generator:
         self.random = random.Random(seed)
         self.bodies = self.random.randint(2, 7)
         self.body = 0
-        kinds = self.random.sample(sorted(KINDS), self.random.randint(1, 4))
-        kinds += ["tasks", "cancel"] if self.random.random() < 0.8 else ["tasks"]
-        if self.random.random() < 0.4:
+        kinds = self.random.sample(sorted(KINDS), self.random.randint(1, 3))
+        if self.random.random() < 0.3:
             kinds.append("groups")
+        self.favourites = list(kinds)
+        kinds += ["tasks", "cancel"] if self.random.random() < 0.8 else ["tasks"]
+        self.slots = []
         self.pool = [entry for kind in kinds for entry in KINDS[kind]] + ALWAYS
         self.names = [name for name, _ in self.pool]
         self.weights = [weight for _, weight in self.pool]
+        self.lock = self.pick("l", "l", "s", "s", "c")
         # The fewer objects, the more often tasks meet at one.
-        self.spread = self.random.choice([1, 1, 2, 6])
+        self.spread = self.random.choice([1, 1, 1, 2, 6])
         self.times = self.random.choice([[0, 1], [0, 1, 2], [0, 0, 1, 2, 3, 5], [1, 2, 3, 4, 8]])
         self.object_of = {letter: self.random.randrange(6) for letter in "lcesbqf"}
 
@@ -67,8 +90,17 @@ class Generator:
         first = self.object_of[letter] % count
         return f"{letter}{(first + self.random.randrange(self.spread)) % count}"
 
+    def slot(self):
+        """Where a new task goes."""
+        slot = f"t{self.random.choice([0, 0, 1, 1, 2, 3, 4])}"
+        self.slots.append(slot)
+        return slot
+
     def task(self):
-        return f"t{self.random.choice([0, 0, 1, 1, 2, 3, 4, 7])}"
+        """One that is likely to be there: t7 is the first."""
+        if self.body > 0 and self.random.random() < 0.15:
+            return "t7"
+        return self.random.choice(self.slots or ["t0"])
 
     def later_body(self):
         return f"p{self.random.randint(self.body + 1, self.bodies)}"
@@ -139,18 +171,47 @@ class Generator:
     def make_finally(self, depth):
         return Node("finally", [self.tried(depth), *self.block(depth)])
 
+    def made(self, choices, depth):
+        """One of the statements, the first that can be made here."""
+        for name in self.random.sample(choices, len(choices)):
+            made = getattr(self, "make_" + name)(depth)
+            if made is not None:
+                return made
+        return self.make_sleep(depth)
+
+    def make_meeting(self, depth):
+        """Wakes and cancellations in one step, so that one meets the other."""
+        block = [self.make_sleep(depth)] if self.random.random() < 0.5 else []
+        for _ in range(self.random.randint(2, 4)):
+            if self.random.random() < 0.45:
+                block.append(self.made(["cancel", "cancel", "cancel", "forgive", "cancelf"], depth))
+            else:
+                block.append(self.made(WAKES[self.random.choice(self.favourites)], depth))
+        if self.random.random() < 0.3:
+            block.append(Node("sleep", [self.time()]))
+        return Node("do", block)
+
+    def make_waiting(self, depth):
+        """A wait of one of the program's kinds."""
+        if depth >= DEPTH_MAX:
+            return None
+        return self.made(WAITS[self.random.choice(self.favourites)], depth)
+
+    def make_raise_(self, depth):
+        return self.make_raise(depth) if self.random.random() < 0.3 else self.make_val(depth)
+
     def make_call(self, depth):
         return Node("call", [self.later_body()]) if self.body < self.bodies else None
 
     def make_spawn(self, depth):
         if self.body == self.bodies:
             return None
-        return Node("spawn", [self.task(), self.later_body()])
+        return Node("spawn", [self.slot(), self.later_body()])
 
     def make_eager(self, depth):
         if self.body == self.bodies:
             return None
-        return Node("eager", [self.task(), self.later_body()])
+        return Node("eager", [self.slot(), self.later_body()])
 
     def make_await(self, depth):
         return Node("await", [self.task()])
@@ -202,13 +263,13 @@ class Generator:
         block = self.block(depth)
         for _ in range(self.random.randint(0, 3) if self.body < self.bodies else 0):
             block.insert(self.random.randrange(len(block) + 1),
-                         Node("join", [name, self.task(), self.later_body()]))
+                         Node("join", [name, self.slot(), self.later_body()]))
         return Node("group", [name, *block])
 
     def make_join(self, depth):
         if self.body == self.bodies:
             return None
-        return Node("join", [self.pick("g0", "g0", "g1"), self.task(), self.later_body()])
+        return Node("join", [self.pick("g0", "g0", "g1"), self.slot(), self.later_body()])
 
     def make_gcancel(self, depth):
         return Node("gcancel", [self.pick("g0", "g0", "g1")])
@@ -252,7 +313,7 @@ class Generator:
         return Node("ondone", [self.ref(), self.action(depth)])
 
     def lockable(self):
-        letter = self.pick("l", "l", "s", "s", "c")
+        letter = self.lock if self.random.random() < 0.9 else self.pick("l", "s", "c")
         return self.named(letter, 4 if letter == "s" else 3)
 
     def make_with(self, depth):
@@ -294,6 +355,10 @@ class Generator:
 
     def make_notifyall(self, depth):
         return Node("notifyall", [self.named("c", 3)])
+
+    def make_setclear(self, depth):
+        name = self.named("e", 3)
+        return Node("do", [Node("set", [name]), Node("clear", [name])])
 
     def make_ewait(self, depth):
         return Node("ewait", [self.named("e", 3)])
@@ -344,18 +409,53 @@ class Generator:
 
     # ---- the whole
 
-    def make(self):
-        parts = []
-        if self.random.random() < 0.25:
-            parts.append("down")
-        if self.random.random() < 0.15:
-            parts.append("eager")
+    def make_any(self):
+        """Anything anywhere."""
         for self.body in range(self.bodies + 1):
             block = self.block(0, 2 if self.body == 0 else 1)
             if self.body == 0:
-                starts = [self.make_spawn(1) for _ in range(self.random.randint(1, 4))]
-                block = starts + block
-            parts.append(Node("body", block))
+                block = self.starts() + block
+            yield Node("body", block)
+
+    def make_contention(self):
+        """The first task starts others, which mostly wait, and then wakes and cancels them."""
+        self.body = 0
+        meetings = [self.make_meeting(1) for _ in range(self.random.randint(1, 4))]
+        yield Node("body", self.starts() + meetings + self.block(2, 0))
+        for self.body in range(1, self.bodies + 1):
+            block = [self.wrapped_wait() for _ in range(self.random.randint(1, 2))]
+            block[1:1] = self.block(2, 0)
+            yield Node("body", block)
+
+    def starts(self):
+        """Some tasks, often of the same body, so that they wait for the same."""
+        count, same = self.random.randint(1, 5), self.random.random() < 0.5
+        body = self.later_body()
+        starts = []
+        for i in range(count):
+            self.slots.append(f"t{i}")
+            starts.append(Node("spawn", [f"t{i}", body if same else self.later_body()]))
+        if self.random.random() < 0.7:
+            starts.append(self.make_sleep(1))
+        return starts
+
+    def wrapped_wait(self):
+        wait = self.made(WAITS[self.random.choice(self.favourites)], 2)
+        how = self.pick(None, None, None, "catchall", "finally", "timeout")
+        if how is None:
+            return wait
+        if how == "timeout":
+            return Node("timeout", [self.limit(), wait])
+        return Node(how, [wait, *self.block(2)])
+
+    def make(self):
+        parts = []
+        if self.random.random() < 0.2:
+            parts.append("down")
+        if self.random.random() < 0.15:
+            parts.append("eager")
+        shape = self.make_contention if self.random.random() < 0.6 else self.make_any
+        parts += shape()
         return Node("program", parts)
 
 

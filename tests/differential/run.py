@@ -22,7 +22,7 @@ import time
 
 import generate
 import script
-from both import Sides
+from both import NOT_RUN, Sides, differ
 from shrink import shrink
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -61,10 +61,11 @@ def run_chunk(sides, first, count):
     texts = [generate.program(seed) for seed in range(first, first + count)]
     of_c, of_python = sides.traces_of_c(texts), sides.traces_of_python(texts)
     differing = [(first + i, texts[i], mine, other)
-                 for i, (mine, other) in enumerate(zip(of_c, of_python)) if mine != other]
+                 for i, (mine, other) in enumerate(zip(of_c, of_python)) if differ(mine, other)]
     counts = collections.Counter()
     for trace in of_python:
         counts.update(outcomes(trace))
+    counts["not run"] = (of_c + of_python).count(NOT_RUN)
     counts["events"] = sum(trace.count(";") for trace in of_python)
     return differing, counts
 
@@ -91,6 +92,8 @@ def run_random(arguments, sides):
           f"{counts['events']} events, {len(differing)} different, {seconds:.0f} s, "
           f"back end {arguments.backend or 'default'}, "
           f"CPython {'.'.join(map(str, python_version(sides.python[0])))}")
+    if counts["not run"]:
+        print(f"{counts['not run']} were not run, since others of their thousand died")
     if differing:
         print("seeds:", *[seed for seed, *_ in differing[:50]])
     return 1 if differing else 0
@@ -99,7 +102,7 @@ def run_random(arguments, sides):
 def print_counts(counts, programs):
     print(f"of {programs} programs, in how many:")
     for what, count in sorted(counts.items()):
-        if what != "events":
+        if what not in ("events", "not run"):
             print(f"{count:8}  {what}")
 
 

@@ -1,0 +1,117 @@
+/* test_await_chain.c - cancelling tasks that await one another: in a long row, and in a circle.
+ *
+ * asyncio passes a request on by recursion, and ends both in a RecursionError; here the innermost
+ * hears of it, and in a circle one of those in it.
+ */
+#include "tasks.h"
+
+enum { CHAIN_MAX = 3000 };
+
+/* Task i awaits task next[i], or sleeps if that is itself. */
+static struct chain {
+    asyncio_task *tasks[CHAIN_MAX];
+    int next[CHAIN_MAX];
+    int count;
+} chain;
+
+static int await_next(void *arg)
+{
+    const int *next = arg;
+    asyncio_task *awaited = chain.tasks[*next];
+
+    if (next == &chain.next[*next])
+        return asyncio_sleep(1000);
+    return awaited != NULL ? asyncio_task_await(awaited) : 0;
+}
+
+static int start_chain(void)
+{
+    const asyncio_task_options small = { .stack_size = 32768 };
+    int r = 0;
+
+    for (int i = 0; i < chain.count; i++)
+        chain.tasks[i] = NULL;
+    for (int i = 0; i < chain.count && r == 0; i++)
+        r = asyncio_create_task(&chain.tasks[i], await_next, &chain.next[i], &small);
+    return r == 0 ? asyncio_sleep(0) : r;
+}
+
+/* Cancels the first, and waits until all have ended. */
+static int end_chain(int r)
+{
+    if (chain.tasks[0] != NULL)
+        asyncio_task_cancel(chain.tasks[0]);
+    for (int i = 0; i < chain.count; i++) {
+        if (chain.tasks[i] == NULL)
+            continue;
+        asyncio_ignore(asyncio_task_join(chain.tasks[i]));
+        if (!test_is_torture()) {
+            CHECK_INT(asyncio_task_result(chain.tasks[i]), -ECANCELED);
+            CHECK_INT(asyncio_task_cancelling(chain.tasks[i]), 1);
+        }
+        asyncio_task_unref(chain.tasks[i]);
+    }
+    return r;
+}
+
+static int cancel_first(void *arg)
+{
+    (void)arg;
+    return end_chain(start_chain());
+}
+
+static int cancel_first_on_a_small_stack(void *arg)
+{
+    asyncio_task *task;
+
+    TRY(asyncio_create_task(&task, cancel_first, arg,
+                            &(asyncio_task_options){ .stack_size = 32768 }));
+    int r = asyncio_task_join(task);
+    asyncio_task_unref(task);
+    return r;
+}
+
+/* CAN-04: the request reaches the innermost of very many, without a stack as deep as they are. */
+TEST(CAN_04_a_long_row_of_tasks_is_cancelled_from_within)
+{
+    chain.count = test_is_torture() ? 5 : CHAIN_MAX;
+    for (int i = 0; i < chain.count; i++)
+        chain.next[i] = i + 1 < chain.count ? i + 1 : i;
+    RUN(cancel_first_on_a_small_stack, NULL);
+}
+
+TEST(CAN_04_two_tasks_that_await_each_other_can_be_cancelled)
+{
+    chain = (struct chain){ .count = 2, .next = { 1, 0 } };
+    RUN(cancel_first, NULL);
+}
+
+/* The first is not in the circle itself. */
+TEST(CAN_04_a_circle_of_tasks_can_be_cancelled_from_outside)
+{
+    chain = (struct chain){ .count = 4, .next = { 1, 2, 3, 1 } };
+    RUN(cancel_first, NULL);
+}
+
+static int hold_circle(void *arg)
+{
+    int r = start_chain();
+
+    if (r == 0)
+        r = asyncio_task_join(chain.tasks[0]);
+    for (int i = 0; i < chain.count; i++)
+        asyncio_task_unref(chain.tasks[i]);
+    return r;
+}
+
+/* The report of the deadlock cancels all of them. */
+TEST(tasks_that_await_each_other_are_reported_and_cancelled)
+{
+    if (test_is_torture())
+        SKIP("where threads cannot be counted no deadlock is found");
+    chain = (struct chain){ .count = 2, .next = { 1, 0 } };
+    log_allow("deadlock");
+    log_allow("awaits a task");
+    log_allow("joins a task");
+    CHECK_INT(RUN_RESULT(hold_circle, NULL), -EDEADLK);
+}
