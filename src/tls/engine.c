@@ -145,10 +145,13 @@ static int write_some(struct tls_engine *base, const void *data, size_t size)
     return r;
 }
 
+/* What was begun by way of OpenSSL, such as new keys, goes first: before it the end is refused. */
 static int shut_down(struct tls_engine *base)
 {
     struct openssl_engine *engine = openssl_engine_of(base);
 
+    if (SSL_in_init(engine->ssl))
+        (void)SSL_do_handshake(engine->ssl);
     ERR_clear_error();
     int r = SSL_shutdown(engine->ssl);
     if (r >= 0 || (r = outcome(engine, r)) == -EAGAIN)

@@ -212,6 +212,19 @@ TLS_TEST(TLS_11_answers_are_limited, NULL)
 
 /* ---- the ends ---- */
 
+/* TLS-07: the peer hears of the end, also when new keys were asked for and are not sent yet. */
+TLS_TEST(close_with_new_keys_pending, NULL)
+{
+    asyncio_transport *transport = tls->ends.recorder.transport;
+
+    if (transport == NULL || SSL_version(asyncio_transport_ssl(transport)) != TLS1_3_VERSION)
+        return;
+    CHECK_INT(SSL_key_update(asyncio_transport_ssl(transport), SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+    asyncio_transport_close(transport);
+    WAIT_FOR(tls->ends.loop, peer_hears_end(tls));
+    CHECK(peer_hears_end(tls));
+}
+
 /* TLS-06: there is no half of it. */
 TLS_TEST(TLS_06_no_half_close, NULL)
 {
