@@ -16,7 +16,8 @@ DEPTH_MAX = 4
 # Statements that may be executed by a callback: they do not suspend.
 ACTIONS = ["cancel", "forgive", "fset", "ffail", "cancelf", "release", "notify", "notifyall", "set",
            "clear", "count", "breset_", "putnow", "getnow", "taskdone", "shutdown", "gcancel",
-           "spawn", "join", "look", "drop", "soon", "later", "result", "ondone"]
+           "spawn", "join", "launch", "look", "drop", "soon", "later", "result", "ondone",
+           "undone", "let", "tell", "tell"]
 
 # Kinds of statements and what they are made of: name and weight.
 KINDS = {
@@ -25,10 +26,11 @@ KINDS = {
     "futures": [("awaitf", 4), ("fset", 2), ("ffail", 1), ("cancelf", 1), ("result", 1)],
     "timeouts": [("timeout", 6), ("timeoutat", 1), ("reschedule", 2), ("waitfor", 2),
                  ("waitforref", 3)],
-    "groups": [("group", 5), ("join", 8), ("gcancel", 1)],
+    "groups": [("group", 5), ("join", 6), ("launch", 2), ("gcancel", 1)],
     "several": [("gather", 2), ("gatherall", 2), ("gatherrefs", 2), ("gatherrefsall", 2),
                 ("shield", 4), ("wait", 4), ("each", 3)],
-    "callbacks": [("soon", 3), ("later", 3), ("drop", 1), ("ondone", 3)],
+    "callbacks": [("soon", 3), ("later", 3), ("drop", 1), ("ondone", 3), ("undone", 1)],
+    "contexts": [("let", 4), ("letin", 3), ("tell", 5), ("soon", 2), ("spawn", 3)],
     "locks": [("with", 5), ("acquire", 2), ("release", 2), ("look", 1)],
     "conditions": [("withc", 4), ("waituntil", 1), ("count", 1), ("notify", 2), ("notifyall", 1),
                    ("notifyin", 3)],
@@ -45,7 +47,7 @@ WAKES = {
     "queues": ["putnow", "putnow", "getnow", "getnow", "get", "put", "taskdone", "shutdown"],
     "groups": ["raise_", "gcancel"],
     "tasks": ["spawn"], "timeouts": ["fset"], "several": ["fset", "ffail"],
-    "callbacks": ["fset"],
+    "callbacks": ["fset"], "contexts": ["let"],
     "cancel": ["cancel"],
 }
 WAITS = {
@@ -54,7 +56,7 @@ WAITS = {
     "queues": ["get", "get", "put", "put", "qjoin"],
     "groups": ["group"], "tasks": ["await"], "timeouts": ["timeout", "waitforref", "waitfor"],
     "several": ["gather", "gatherrefs", "shield", "wait", "each"],
-    "callbacks": ["ondone"], "cancel": ["sleep"],
+    "callbacks": ["ondone"], "cancel": ["sleep"], "contexts": ["letin"],
 }
 ALWAYS = [("sleep", 10), ("meeting", 8), ("waiting", 12), ("val", 1), ("raise", 2),
           ("catch", 2), ("catchall", 3), ("finally", 4),
@@ -306,11 +308,29 @@ class Generator:
     def make_later(self, depth):
         return Node("later", [self.pick("h0", "h1"), self.time(), self.action(depth)])
 
+    def make_undone(self, depth):
+        return Node("undone", [self.pick("h0", "h1")])
+
+    def make_launch(self, depth):
+        if self.body == self.bodies:
+            return None
+        return Node("launch", [self.pick("g0", "g0", "g1"), self.later_body()])
+
+    def make_let(self, depth):
+        return Node("let", [self.pick("v0", "v1"), self.random.randrange(1, 10)])
+
+    def make_letin(self, depth):
+        return Node("letin", [self.pick("v0", "v1"), self.random.randrange(1, 10),
+                              *self.block(depth)])
+
+    def make_tell(self, depth):
+        return Node("tell", [self.pick("v0", "v1")])
+
     def make_drop(self, depth):
         return Node("drop", [self.pick("h0", "h1")])
 
     def make_ondone(self, depth):
-        return Node("ondone", [self.ref(), self.action(depth)])
+        return Node("ondone", [self.pick("h0", "h1"), self.ref(), self.action(depth)])
 
     def lockable(self):
         letter = self.lock if self.random.random() < 0.9 else self.pick("l", "s", "c")
@@ -460,7 +480,7 @@ class Generator:
 
 
 NESTING = {"do", "repeat", "catch", "catchall", "finally", "timeout", "timeoutat", "waitfor",
-           "group", "with", "withc"}
+           "group", "with", "withc", "letin"}
 
 
 def program(seed):

@@ -55,6 +55,7 @@ struct callback {
     asyncio_timer timer;
     asyncio_future_callback done;
     const struct node *action;
+    asyncio_future *future; /* of (ondone) */
     bool used;
 };
 
@@ -80,7 +81,7 @@ struct program {
     asyncio_task_group *group_slots[GROUPS];
     int group_count;
     struct callback callbacks[CALLBACKS_MAX];
-    struct callback *handles[HANDLES];
+    struct callback *handles[HANDLES], *watchers[HANDLES];
     int callback_count;
 
     char *trace;

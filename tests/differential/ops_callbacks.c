@@ -68,18 +68,30 @@ static int op_drop(struct run *run, const struct node *node)
     return 0;
 }
 
-/* (ondone t1 S): a callback of a task or future. */
+/* (ondone h0 t1 S): a callback of a task or future. */
 static int op_ondone(struct run *run, const struct node *node)
 {
-    asyncio_future *future = future_named(run, node->args[0], false);
-    struct callback *callback = future != NULL ? callback_new(run, node->args[1]) : NULL;
+    asyncio_future *future = future_named(run, node->args[1], false);
+    struct callback *callback = future != NULL ? callback_new(run, node->args[2]) : NULL;
 
-    if (callback != NULL)
-        asyncio_future_add_done_callback(future, &callback->done, act_when_done, callback);
+    if (callback == NULL)
+        return 0;
+    callback->future = future;
+    run->program->watchers[node->args[0]->number] = callback;
+    asyncio_future_add_done_callback(future, &callback->done, act_when_done, callback);
     return 0;
 }
 
+/* (undone h0): takes such a callback back; whether it was there. */
+static int op_undone(struct run *run, const struct node *node)
+{
+    struct callback *callback = run->program->watchers[node->args[0]->number];
+
+    return callback != NULL &&
+           asyncio_future_remove_done_callback(callback->future, &callback->done);
+}
+
 const struct op ops_callbacks[] = {
-    { "soon", op_soon },     { "later", op_later }, { "drop", op_drop },
-    { "ondone", op_ondone }, { NULL, NULL },
+    { "soon", op_soon },     { "later", op_later },   { "drop", op_drop },
+    { "ondone", op_ondone }, { "undone", op_undone }, { NULL, NULL },
 };

@@ -72,10 +72,54 @@ static int op_call(struct run *run, const struct node *node)
     return body != NULL ? execute_all(run, body, 0) : 0;
 }
 
+/* ---- context variables ---- */
+
+static const asyncio_contextvar variables[] = { { .name = "v0" }, { .name = "v1" } };
+
+static int set_variable(const struct node *node, asyncio_contextvar_token *token)
+{
+    void *value = (void *)(intptr_t)node->args[1]->number;
+
+    return asyncio_contextvar_set(&variables[node->args[0]->number], value, token);
+}
+
+/* (let v0 3) */
+static int op_let(struct run *run, const struct node *node)
+{
+    return set_variable(node, NULL);
+}
+
+/* (letin v0 3 S...): for a while. */
+static int op_letin(struct run *run, const struct node *node)
+{
+    asyncio_contextvar_token token;
+    int r = set_variable(node, &token);
+
+    if (r < 0)
+        return r;
+    r = execute_all(run, node, 2);
+    int reset = asyncio_contextvar_reset(&token);
+    return reset < 0 ? reset : r;
+}
+
+/* (tell v0) */
+static int op_tell(struct run *run, const struct node *node)
+{
+    return (int)(intptr_t)asyncio_contextvar_get(&variables[node->args[0]->number]);
+}
+
 const struct op ops_control[] = {
-    { "val", op_val },         { "raise", op_raise },
-    { "do", op_do },           { "repeat", op_repeat },
-    { "catch", op_catch },     { "catchall", op_catchall },
-    { "finally", op_finally }, { "sleep", op_sleep },
-    { "call", op_call },       { NULL, NULL },
+    { "val", op_val },
+    { "raise", op_raise },
+    { "do", op_do },
+    { "repeat", op_repeat },
+    { "catch", op_catch },
+    { "catchall", op_catchall },
+    { "finally", op_finally },
+    { "sleep", op_sleep },
+    { "call", op_call },
+    { "let", op_let },
+    { "letin", op_letin },
+    { "tell", op_tell },
+    { NULL, NULL },
 };

@@ -138,6 +138,24 @@ static int op_join(struct run *run, const struct node *node)
     return 0;
 }
 
+/* (launch g0 p2): the same, with no handle kept. */
+static int op_launch(struct run *run, const struct node *node)
+{
+    asyncio_task_group *group = run->program->group_slots[node->args[0]->number];
+    const struct node *body = body_of(run, node->args[1]);
+    bool may = group != NULL && body != NULL && !run->program->down;
+    struct run *made = may ? run_new(run->program, body) : NULL;
+
+    if (made == NULL)
+        return 0;
+    int r = asyncio_task_group_spawn(group, run_body, made);
+    if (r < 0)
+        run_drop(made);
+    else
+        note(run, "T%d", made->number);
+    return r;
+}
+
 /* (gcancel g0) */
 static int op_gcancel(struct run *run, const struct node *node)
 {
@@ -149,7 +167,14 @@ static int op_gcancel(struct run *run, const struct node *node)
 }
 
 const struct op ops_scopes[] = {
-    { "timeout", op_timeout }, { "timeoutat", op_timeoutat },   { "reschedule", op_reschedule },
-    { "waitfor", op_waitfor }, { "waitforref", op_waitforref }, { "group", op_group },
-    { "join", op_join },       { "gcancel", op_gcancel },       { NULL, NULL },
+    { "timeout", op_timeout },
+    { "timeoutat", op_timeoutat },
+    { "reschedule", op_reschedule },
+    { "waitfor", op_waitfor },
+    { "waitforref", op_waitforref },
+    { "group", op_group },
+    { "join", op_join },
+    { "launch", op_launch },
+    { "gcancel", op_gcancel },
+    { NULL, NULL },
 };

@@ -6,6 +6,7 @@ ops_*.c have the statements' meaning; their names and order are kept here.  What
 otherwise is in model.py, and nowhere else.
 """
 import asyncio
+import contextvars
 import gc
 import itertools
 import sys
@@ -74,7 +75,7 @@ class Program:
         self.runs, self.live, self.steps, self.counter = [], 0, 0, 0
         self.slots = [(None, None)] * TASKS
         self.groups, self.group_count = {}, 0
-        self.handles, self.callback_count = {}, 0
+        self.handles, self.watchers, self.callback_count = {}, {}, 0
         self.trace = []
         for body in self.bodies:
             for statement in body:
@@ -282,6 +283,29 @@ async def op_call(run, node):
     return await execute_all(run, body, 0) if body is not None else 0
 
 
+VARIABLES = {name: contextvars.ContextVar(name, default=0) for name in ("v0", "v1")}
+
+
+@op
+async def op_let(run, node):
+    VARIABLES[node[0]].set(node[1])
+    return 0
+
+
+@op
+async def op_letin(run, node):
+    token = VARIABLES[node[0]].set(node[1])
+    try:
+        return await execute_all(run, node, 2)
+    finally:
+        VARIABLES[node[0]].reset(token)
+
+
+@op
+async def op_tell(run, node):
+    return VARIABLES[node[0]].get()
+
+
 # ---- ops_tasks.c -------------------------------------------------------------------------------
 
 def future_named(run, name, passes_on):
@@ -466,6 +490,23 @@ async def op_join(run, node):
 
 
 @op
+async def op_launch(run, node):
+    program = run.program
+    group = program.groups.get(node[0]) if not program.down else None
+    body = body_of(run, node[1])
+    made = program.run_new(body) if group is not None and body is not None else None
+    if made is None:
+        return 0
+    try:
+        group.create_task(run_body(made))
+    except RuntimeError:
+        program.run_drop(made)
+        raise
+    run.note += f"T{made.number}"
+    return 0
+
+
+@op
 async def op_gcancel(run, node):
     group = run.program.groups.get(node[0])
     if group is not None:
@@ -599,14 +640,23 @@ async def op_drop(run, node):
 
 @op
 async def op_ondone(run, node):
-    future = future_named(run, node[0], False)
+    future = future_named(run, node[1], False)
     callback = callback_new(run) if future is not None else None
     if callback is not None:
         def when_done(future):
             callback.note += f"of {outcome(future)} "
-            act(callback, node[1])
+            act(callback, node[2])
         future.add_done_callback(when_done)
+        run.program.watchers[node[0]] = future, when_done
     return 0
+
+
+@op
+async def op_undone(run, node):
+    if node[0] not in run.program.watchers:
+        return 0
+    future, when_done = run.program.watchers[node[0]]
+    return future.remove_done_callback(when_done)
 
 
 # ---- ops_objects.c -----------------------------------------------------------------------------
