@@ -28,7 +28,7 @@ static int act_when_done(asyncio_future *future, void *arg)
 
     note(&callback->run, "of ");
     note_result(&callback->run, asyncio_future_result(future));
-    note(&callback->run, " ");
+    note(&callback->run, ":");
     return act(callback);
 }
 

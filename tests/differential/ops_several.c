@@ -142,13 +142,13 @@ static int note_each(struct run *run, asyncio_as_completed *iterator, const stru
         int r = asyncio_as_completed_next(iterator, &index);
 
         if (r == -ETIMEDOUT)
-            note(run, "late ");
+            note(run, "late,");
         else if (r <= 0)
             return r;
         else {
             note(run, "%zu:", index);
             note_result(run, asyncio_future_result(refs->list[index]));
-            note(run, " ");
+            note(run, ",");
         }
     }
 }

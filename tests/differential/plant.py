@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Plants one bug after the other in a copy of the library and looks whether a program notices.
 
-    plant.py [--list] [--programs N] [--shrink] [WORD...]
+    plant.py [--list] [--programs N] [--shrink] [--keep] [WORD...]
 
 A bug is an exact piece of a source that is replaced by another; see BUGS.  The programs are those
-of seeds 1 to N; CPython runs them once.  --shrink also prints the smallest program for each bug.
+of seeds 1 to N; CPython runs them once.  --shrink also prints the smallest program for each bug,
+--keep writes it to kept/, where it is replayed from then on.
 """
 import argparse
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,7 @@ import typing
 import generate
 import script
 from both import Sides, differ
+from kept import KEPT, write_kept
 from shrink import shrink
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -168,9 +171,15 @@ class Planter:
                 return "DOES NOT COMPILE", None
             found = self.noticed()
             small = min(found, key=len) if found else None
-            return len(found), shrink(small, self.sides) if small and shrinking else None
+            return len(found), shrink(small, self.sides, 2) if small and shrinking else None
         finally:
             path.write_text(text)
+
+
+def keep(bug, text, sides):
+    (trace,) = sides.traces_of_python([text])
+    name = re.sub(r"\W+", "-", bug.name)
+    write_kept(KEPT / f"{name}.txt", f"; notices: {bug.name}", text, trace)
 
 
 def main():
@@ -179,6 +188,7 @@ def main():
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--programs", type=int, default=5000)
     parser.add_argument("--shrink", action="store_true")
+    parser.add_argument("--keep", action="store_true")
     arguments = parser.parse_args()
     bugs = [b for b in BUGS if not arguments.words or any(w in b.name for w in arguments.words)]
     if arguments.list:
@@ -190,11 +200,13 @@ def main():
     with tempfile.TemporaryDirectory(prefix="asyncio-planted-") as place:
         planter = Planter(arguments.programs, pathlib.Path(place))
         for bug in bugs:
-            count, small = planter.plant(bug, arguments.shrink)
+            count, small = planter.plant(bug, arguments.shrink or arguments.keep)
             missed += not isinstance(count, int) or count == 0
             print(f"{bug.name:62} {count}", flush=True)
             if small:
                 print(script.pretty(script.read(small), 4), flush=True)
+            if small and arguments.keep:
+                keep(bug, small, planter.sides)
     print(f"PLANTED {len(bugs)} bugs, {len(bugs) - missed} found, {missed} not, "
           f"by {arguments.programs} programs")
     return 1 if missed else 0

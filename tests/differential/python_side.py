@@ -590,11 +590,11 @@ async def op_each(run, node):
             try:
                 future = await anext(iterator)
             except TimeoutError:
-                run.note += "late "
+                run.note += "late,"
             except StopAsyncIteration:
                 return 0
             else:
-                run.note += f"{refs.index(future)}:{outcome(future)} "
+                run.note += f"{refs.index(future)}:{outcome(future)},"
     finally:
         iterator._handle_timeout()
         if iterator._timeout_handle is not None:
@@ -644,7 +644,7 @@ async def op_ondone(run, node):
     callback = callback_new(run) if future is not None else None
     if callback is not None:
         def when_done(future):
-            callback.note += f"of {outcome(future)} "
+            callback.note += f"of {outcome(future)}:"
             act(callback, node[2])
         future.add_done_callback(when_done)
         run.program.watchers[node[0]] = future, when_done

@@ -23,13 +23,13 @@ import time
 import generate
 import script
 from both import NOT_RUN, Sides, differ
+from kept import KEPT, print_difference, read_kept, write_kept
 from shrink import shrink
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent))
 from pythons import find_python, python_version  # noqa: E402
 
-KEPT = HERE / "kept"
 CHUNK, SHRUNK_MAX = 1000, 5
 EVENT = re.compile(r"\S+ (\w+) (\w+)#\d+=(-?\w+)(?: T\d+@(\w+))?")
 
@@ -118,31 +118,7 @@ def report(seed, text, sides, keep):
         print(f"kept as {path}")
 
 
-def print_difference(mine, other):
-    """Side by side, events that differ marked."""
-    mine, other = mine.split(";")[:-1], other.split(";")[:-1]
-    print(f"   {'this library':48} CPython")
-    for i in range(max(len(mine), len(other))):
-        left = mine[i] if i < len(mine) else ""
-        right = other[i] if i < len(other) else ""
-        print(f" {' ' if left == right else '*'} {left:48} {right}")
-
-
 # ---- kept programs ----------------------------------------------------------------------------
-
-def write_kept(path, comment, text, trace):
-    path.write_text("\n".join([comment, script.pretty(script.read(text)), "---",
-                               *trace.split(";")[:-1], ""]))
-
-
-def read_kept(path):
-    """The comment, the program as one line, the trace."""
-    head, _, trace = path.read_text().partition("---\n")
-    lines = head.splitlines()
-    comment = [line for line in lines if line.startswith(";")]
-    text = " ".join(line.strip() for line in lines if not line.startswith(";"))
-    return "\n".join(comment), text, "".join(line + ";" for line in trace.splitlines())
-
 
 def replay(sides, python):
     """1 if a kept program does not do what was recorded, here or on this machine's CPython."""

@@ -15,6 +15,7 @@ ROUNDS_MAX, CANDIDATES_MAX = 200, 1500
 
 def smaller(tree):
     """Yields programs that are smaller, or simpler."""
+    yield from without_a_body(tree)
     for path in list(paths(tree, ())):
         node = at(tree, path)
         parent = at(tree, path[:-1]) if path else None
@@ -45,17 +46,30 @@ def simpler_arguments(tree, path, node):
 
 
 def may_lack(parent, place):
-    """Whether a statement may be taken out there.  The first body, and what is run by name, stay:
-    the last body goes when nobody asks for it."""
+    """Whether a statement may be taken out there; a body goes with its number."""
     if parent.name == "program":
-        last = f"p{bodies(parent) - 1}"
-        return 1 < place == len(parent) - 1 and last not in names(parent)
+        return False
     first = next(i for i, arg in enumerate(parent) if isinstance(arg, Node))
     return parent.name not in NEEDS_ONE or place > first
 
 
-def bodies(tree):
-    return sum(isinstance(arg, Node) for arg in tree)
+def without_a_body(tree):
+    """Without one that nobody runs; the later ones move up."""
+    run = names(tree)
+    places = [i for i, arg in enumerate(tree) if isinstance(arg, Node)]
+    for number, place in enumerate(places[1:], 1):
+        if f"p{number}" not in run:
+            moved = without(tree, (place,))
+            renumber(moved, {f"p{i}": f"p{i - 1}" for i in range(number + 1, len(places))})
+            yield moved
+
+
+def renumber(node, names_for):
+    for i, arg in enumerate(node):
+        if isinstance(arg, Node):
+            renumber(arg, names_for)
+        else:
+            node[i] = names_for.get(arg, arg)
 
 
 def names(tree):
