@@ -90,10 +90,15 @@ fuzz: setup-all ## libFuzzer, or AFL++ with AFL=1, on each target for SECONDS=60
 	$(call build,$(fuzz_preset),fuzz)
 	@python3 tests/fuzz/run.py build/$(fuzz_preset) $(if $(AFL),--afl) --seconds $(SECONDS) $(ARGS)
 
+.PHONY: soak
+soak: setup ## a server under churn, resets and TLS for SECONDS=60: do memory, descriptors grow?
+	$(call build,dev,soak)
+	@build/dev/tests/soak/soak $(SECONDS)
+
 .PHONY: coverage
 coverage: setup-all ## which lines and branches of src/ the tests run
 	$(call build,coverage)
-	@ctest --preset coverage --parallel $(JOBS) -LE 'torture|house'
+	@ctest --preset coverage --parallel $(JOBS) -LE 'torture|house|soak'
 	@gcovr --root . --filter src/ --exclude '.*_test\.c' --sort-uncovered build/coverage
 
 .PHONY: tidy
