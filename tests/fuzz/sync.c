@@ -31,6 +31,7 @@ static int steps(struct person *person, int depth);
 static void begin(struct person *person, enum place place)
 {
     person->place = place;
+    person->asked = requests_of(person);
 }
 
 /* What holds of every result of a call that suspends. */
@@ -39,6 +40,8 @@ static int end(struct person *person, int r)
     person->place = NOWHERE;
     MUST(r != -ECANCELED || asyncio_task_cancelling(person->task) > 0,
          "cancelled, and nobody asked for it");
+    MUST(r == -ECANCELED || person->task->must_cancel || requests_of(person) <= person->asked,
+         "a request to cancel was lost: %d", r);
     check_balance(person);
     return r;
 }

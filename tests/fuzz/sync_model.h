@@ -43,6 +43,7 @@ struct person {
     enum place place;
     int which;          /* of the locks; LOCKS: the condition's */
     unsigned set_count; /* of the event, when it began to wait */
+    int asked;          /* requests, then */
     unsigned swallows;  /* so many cancellations */
 };
 
@@ -116,8 +117,8 @@ static inline void line_leave(struct line *line, int person, bool succeeded, con
 
 enum { GROUP_ABORTING = 4, GROUP_OWNER_CANCELLED = 8 }; /* group.c */
 
-/* All who can have asked a task to end, and have not taken it back yet. */
-static inline void check_balance(const struct person *person)
+/* Of all who can have asked a task to end, and have not taken it back yet. */
+static inline int requests_of(const struct person *person)
 {
     int wanted = person->requests;
 
@@ -129,8 +130,14 @@ static inline void check_balance(const struct person *person)
         if (frame->group != NULL && (frame->group->state_ & GROUP_OWNER_CANCELLED) != 0)
             wanted++;
     }
-    MUST(asyncio_task_cancelling(person->task) == wanted, "%d requests are counted, made were %d",
-         asyncio_task_cancelling(person->task), wanted);
+    return wanted;
+}
+
+static inline void check_balance(const struct person *person)
+{
+    MUST(asyncio_task_cancelling(person->task) == requests_of(person),
+         "%d requests are counted, made were %d", asyncio_task_cancelling(person->task),
+         requests_of(person));
 }
 
 /* ---- items ---- */
