@@ -8,7 +8,7 @@ import pathlib
 import subprocess
 import tempfile
 
-NOT_RUN = "not run"
+NOT_RUN, ENDED_WELL = "not run", "ENDED with 0"
 PYTHON_SIDE = pathlib.Path(__file__).resolve().parent / "python_side.py"
 
 
@@ -51,6 +51,8 @@ def traces(command, texts, environment, limit):
             return found + [NOT_RUN] * (len(texts) - len(found))
         lines, end = run_some(command, texts[len(found):], environment, limit)
         found += lines
+        if len(found) == len(texts) and end != ENDED_WELL:
+            found[-1] += f"{end};"  # a leak, say, that a sanitizer has found
         if len(found) < len(texts):
             found.append(f"{end};")
             deaths += 1
@@ -73,4 +75,6 @@ def run_some(command, texts, environment, limit):
         errors.seek(0)
         said = errors.read().strip().splitlines()
         lines = out.read().split("\n")[:-1]
-    return lines[:len(texts)], f"{end}: {said[-1]}" if said else end
+    if said and end != ENDED_WELL:
+        end = f"{end}: {said[-1]}"
+    return lines[:len(texts)], end

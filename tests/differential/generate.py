@@ -15,13 +15,14 @@ DEPTH_MAX = 4
 
 # Statements that may be executed by a callback: they do not suspend.
 ACTIONS = ["cancel", "forgive", "fset", "ffail", "cancelf", "release", "notify", "notifyall", "set",
-           "clear", "count", "breset_", "putnow", "getnow", "taskdone", "shutdown", "gcancel",
-           "spawn", "join", "launch", "look", "drop", "soon", "later", "result", "ondone",
+           "clear", "count", "breset", "babort", "putnow", "getnow", "taskdone", "shutdown",
+           "gcancel", "spawn", "join", "launch", "look", "drop", "soon", "later", "result", "ondone",
            "undone", "let", "tell", "tell"]
 
 # Kinds of statements and what they are made of: name and weight.
 KINDS = {
-    "tasks": [("spawn", 6), ("await", 5), ("eager", 1), ("look", 1), ("result", 2), ("call", 2)],
+    "tasks": [("spawn", 6), ("await", 5), ("endof", 1), ("eager", 1), ("look", 1),
+              ("result", 2), ("call", 2)],
     "cancel": [("cancel", 6), ("cancelme", 1), ("uncancel", 2), ("forgive", 1), ("cancelf", 1)],
     "futures": [("awaitf", 4), ("fset", 2), ("ffail", 1), ("cancelf", 1), ("result", 1)],
     "timeouts": [("timeout", 6), ("timeoutat", 1), ("reschedule", 2), ("waitfor", 2),
@@ -54,7 +55,8 @@ WAITS = {
     "futures": ["awaitf"], "locks": ["with", "acquire"], "events": ["ewait"],
     "conditions": ["withc"], "barriers": ["arrive"],
     "queues": ["get", "get", "put", "put", "qjoin"],
-    "groups": ["group"], "tasks": ["await"], "timeouts": ["timeout", "waitforref", "waitfor"],
+    "groups": ["group"], "tasks": ["await", "await", "endof"],
+    "timeouts": ["timeout", "waitforref", "waitfor"],
     "several": ["gather", "gatherrefs", "shield", "wait", "each"],
     "callbacks": ["ondone"], "cancel": ["sleep"], "contexts": ["letin"],
 }
@@ -139,8 +141,11 @@ class Generator:
     def action(self, depth):
         if depth > DEPTH_MAX + 1:
             return Node("count")
+        likely = [name for kind in self.favourites for name in WAKES[kind] if name in ACTIONS]
         while True:
             name = self.random.choice(ACTIONS)
+            if self.random.random() < 0.5:
+                name = self.random.choice(likely + ["cancel"])
             made = getattr(self, "make_" + name)(depth + 1)
             if made is not None:
                 return made
@@ -184,6 +189,11 @@ class Generator:
     def make_meeting(self, depth):
         """Wakes and cancellations in one step, so that one meets the other."""
         block = [self.make_sleep(depth)] if self.random.random() < 0.5 else []
+        if self.random.random() < 0.5:
+            # Who waits longest is woken, and cancelled before it runs.
+            block.append(self.made(WAKES[self.random.choice(self.favourites)], depth))
+            block.append(Node("cancel", [self.pick("t0", "t0", "t1", "t2")]))
+            return Node("do", block)
         for _ in range(self.random.randint(2, 4)):
             if self.random.random() < 0.45:
                 block.append(self.made(["cancel", "cancel", "cancel", "forgive", "cancelf"], depth))
@@ -217,6 +227,9 @@ class Generator:
 
     def make_await(self, depth):
         return Node("await", [self.task()])
+
+    def make_endof(self, depth):
+        return Node("endof", [self.ref()])
 
     def make_awaitf(self, depth):
         return Node("await", [self.named("f", 4)])
@@ -395,10 +408,6 @@ class Generator:
     def make_breset(self, depth):
         return Node("breset", [self.named("b", 3)])
 
-    def make_breset_(self, depth):
-        """In a callback: CPython's reset() is a coroutine, but does not suspend."""
-        return self.make_breset(depth)
-
     def make_babort(self, depth):
         return Node("babort", [self.named("b", 3)])
 
@@ -441,11 +450,20 @@ class Generator:
         """The first task starts others, which mostly wait, and then wakes and cancels them."""
         self.body = 0
         meetings = [self.make_meeting(1) for _ in range(self.random.randint(1, 4))]
-        yield Node("body", self.starts() + meetings + self.block(2, 0))
+        held = self.held() if self.random.random() < 0.5 else []
+        yield Node("body", held + self.starts() + meetings + self.block(2, 0))
         for self.body in range(1, self.bodies + 1):
             block = [self.wrapped_wait() for _ in range(self.random.randint(1, 2))]
             block[1:1] = self.block(2, 0)
             yield Node("body", block)
+
+    def held(self):
+        """What makes others wait: a lock taken, a queue that is full or has something."""
+        if "queues" in self.favourites:
+            return [self.make_putnow(1) for _ in range(self.random.randint(1, 2))]
+        if "locks" in self.favourites:
+            return [self.make_acquire(1)]
+        return []
 
     def starts(self):
         """Some tasks, often of the same body, so that they wait for the same."""

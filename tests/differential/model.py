@@ -210,6 +210,42 @@ async def enter_with_request(timeout):
 asyncio.Timeout.__aenter__ = enter_with_request
 
 
+# ---- asyncio_task_join, asyncio_future_join: "come what may", which asyncio does not have --------
+
+class EndOf:
+    """Awaits the end of a future, to which no cancellation is passed on.  One that came is pending
+    again when the future has ended, unless it was taken back."""
+
+    _asyncio_future_blocking = False
+
+    def __init__(self, future):
+        self.future, self.asked = future, False
+
+    def __getattr__(self, name):
+        return getattr(self.future, name)  # what a task wants of what it waits for
+
+    def cancel(self, msg=None):
+        self.asked = True
+        return False
+
+    def __await__(self):
+        if not self.future.done():
+            self._asyncio_future_blocking = True
+            try:
+                yield self
+            except BaseException:
+                pass  # its own failure, or a cancellation
+        task = asyncio.current_task()
+        if self.asked and task.cancelling() > 0:
+            task.cancel()
+            task.uncancel()
+        return self.future.result()
+
+
+async def end_of(future):
+    return await EndOf(future)
+
+
 # ---- "exact iteration counts ... are upper bounds": wait_for of a call, its time being over ----
 
 async def wait_for_call(coro, timeout):

@@ -85,6 +85,21 @@ static int op_await(struct run *run, const struct node *node)
     return r;
 }
 
+/* (endof t1), (endof f0): waits for the end, come what may; asyncio_task_join. */
+static int op_endof(struct run *run, const struct node *node)
+{
+    asyncio_future *future = future_named(run, node->args[0], true);
+
+    if (future == NULL) {
+        note(run, "none");
+        return 0;
+    }
+    asyncio_task *held = hold(run, node->args[0]);
+    int r = held != NULL ? asyncio_task_join(held) : asyncio_future_join(future);
+    asyncio_task_unref(held);
+    return r;
+}
+
 /* (cancel t1), (cancel f0): says where a task was. */
 static int op_cancel(struct run *run, const struct node *node)
 {
@@ -156,15 +171,8 @@ static int op_ffail(struct run *run, const struct node *node)
 }
 
 const struct op ops_tasks[] = {
-    { "spawn", op_spawn },
-    { "eager", op_eager },
-    { "await", op_await },
-    { "cancel", op_cancel },
-    { "cancelme", op_cancelme },
-    { "uncancel", op_uncancel },
-    { "forgive", op_forgive },
-    { "result", op_result },
-    { "fset", op_fset },
-    { "ffail", op_ffail },
-    { NULL, NULL },
+    { "spawn", op_spawn },       { "eager", op_eager },     { "await", op_await },
+    { "endof", op_endof },       { "cancel", op_cancel },   { "cancelme", op_cancelme },
+    { "uncancel", op_uncancel }, { "forgive", op_forgive }, { "result", op_result },
+    { "fset", op_fset },         { "ffail", op_ffail },     { NULL, NULL },
 };

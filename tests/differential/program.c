@@ -175,10 +175,12 @@ int run_body(void *arg)
 
 /* ---- the whole ---- */
 
-/* Who waits for a condition has its lock when it ends, come what may: if nobody releases that, a
- * cancellation does not help. */
+/* Who waits for a condition has its lock when it ends, come what may, and (endof f0) waits for the
+ * end of a future: if nobody sees to these, a cancellation does not help. */
 static void release_all(struct program *program)
 {
+    for (int i = 0; i < FUTURES; i++)
+        asyncio_future_cancel(&program->futures[i]);
     for (int i = 0; i < LOCKS; i++)
         asyncio_ignore(asyncio_lock_release(&program->locks[i]));
     for (int i = 0; i < CONDITIONS; i++)

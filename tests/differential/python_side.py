@@ -114,6 +114,8 @@ class Program:
         for run in self.runs:
             if run.task is not None and not run.ended:
                 run.task.cancel()
+        for name in ("f0", "f1", "f2", "f3"):
+            self.objects[name].cancel()
         for name in ("l0", "l1", "l2", "c0", "c1", "c2"):
             if self.objects[name].locked():
                 self.objects[name].release()
@@ -347,6 +349,15 @@ async def op_await(run, node):
         run.note += "none"
         return 0
     return await future
+
+
+@op
+async def op_endof(run, node):
+    future = future_named(run, node[0], True)
+    if future is None:
+        run.note += "none"
+        return 0
+    return await model.end_of(future)
 
 
 @op
