@@ -95,6 +95,11 @@ soak: setup ## a server under churn, resets and TLS for SECONDS=60: do memory, d
 	$(call build,dev,soak)
 	@build/dev/tests/soak/soak $(SECONDS)
 
+.PHONY: differential
+differential: setup ## random programs here and on CPython 3.13 or later; ARGS="--programs 100000"
+	$(call build,dev,differential)
+	@python3 tests/differential/run.py build/dev/tests/differential/differential $(ARGS)
+
 .PHONY: coverage
 coverage: setup-all ## which lines and branches of src/ the tests run
 	$(call build,coverage)

@@ -16,8 +16,8 @@ DEPTH_MAX = 4
 # Statements that may be executed by a callback: they do not suspend.
 ACTIONS = ["cancel", "forgive", "fset", "ffail", "cancelf", "release", "notify", "notifyall", "set",
            "clear", "count", "breset", "babort", "putnow", "getnow", "taskdone", "shutdown",
-           "gcancel", "spawn", "join", "launch", "look", "drop", "soon", "later", "result", "ondone",
-           "undone", "let", "tell", "tell"]
+           "gcancel", "spawn", "join", "launch", "look", "drop", "soon", "later", "result",
+           "ondone", "undone", "let", "tell", "tell"]
 
 # Kinds of statements and what they are made of: name and weight.
 KINDS = {

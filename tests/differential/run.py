@@ -31,27 +31,52 @@ sys.path.append(str(HERE.parent))
 from pythons import find_python, python_version  # noqa: E402
 
 CHUNK, SHRUNK_MAX = 1000, 5
-EVENT = re.compile(r"\S+ (\w+) (\w+)#\d+=(-?\w+)(?: T\d+@(\w+))?")
+EVENT = re.compile(r"\S+ \w+ (\w+)#\d+=(-?\w+)(?: T\d+@(\w+))?[^/]*(?:/(\d+))?")
 
 
 # ---- counting ---------------------------------------------------------------------------------
 
 def outcomes(trace):
-    """What a program has shown: statements with how they ended, and where tasks were cancelled."""
+    """What a program has shown: (statement, how it ended), ("at", where a cancellation met a task),
+    ("requests", how many of one task were not taken back at once, 3 for more)."""
     shown = set()
     for event in trace.split(";"):
         match = EVENT.match(event)
         if match is None:
             continue
-        _, what, result, where = match.groups()
+        what, result, where, requests = match.groups()
         kind = "ok" if result.lstrip("-").isdigit() else "failed" if result[0] == "E" else result
-        shown.add(f"{what} {kind}")
+        shown.add((what, kind))
         if where and what == "cancel":
-            shown.add(f"cancelled at {where}")
+            shown.add(("at", where))
+        if requests:
+            shown.add(("requests", min(int(requests), 3)))
         for word in ("expired", "late"):
-            if word in event:
-                shown.add(f"{what} {word}")
+            if word in event and what != "later":
+                shown.add((what, word))
     return shown
+
+
+KINDS = ["ok", "failed", "cancelled", "timeout", "expired", "late", "state", "again", "broken",
+         "invalid", "shut"]
+
+
+def print_counts(counts, programs):
+    rows = sorted({key[0] for key in counts if isinstance(key, tuple)} - {"at", "requests"})
+    print(f"Of {programs} programs, in how many a statement ended how:\n")
+    print(f"{'':14}" + "".join(f"{kind:>10}" for kind in KINDS))
+    for what in rows:
+        numbers = [counts[what, kind] or "" for kind in KINDS]
+        print(f"{what:14}" + "".join(f"{number:>10}" for number in numbers))
+    print("\nIn how many a task was cancelled while it was in a statement (new: it had not begun, "
+          "end: it\nhad ended; callbacks cancel, too):\n")
+    places = sorted((where, count) for (what, where), count in
+                    ((key, count) for key, count in counts.items() if isinstance(key, tuple))
+                    if what == "at")
+    for i in range(0, len(places), 5):
+        print("".join(f"{where:>14} {count:6}" for where, count in places[i:i + 5]))
+    print("\nIn how many a task had 1, 2, more requests at once: "
+          + ", ".join(str(counts["requests", n]) for n in (1, 2, 3)))
 
 
 # ---- random programs --------------------------------------------------------------------------
@@ -97,13 +122,6 @@ def run_random(arguments, sides):
     if differing:
         print("seeds:", *[seed for seed, *_ in differing[:50]])
     return 1 if differing else 0
-
-
-def print_counts(counts, programs):
-    print(f"of {programs} programs, in how many:")
-    for what, count in sorted(counts.items()):
-        if what not in ("events", "not run"):
-            print(f"{count:8}  {what}")
 
 
 def report(seed, text, sides, keep):
