@@ -231,6 +231,10 @@ static void do_sent(void)
     }
     transport_release(transport);
     model_all_sent();
+    bool at_both = world.model.high == world.model.low;
+    MUST(world.model.lost || !world.model.paused || at_both || unsent() > world.model.low,
+         "%zu bytes are unsent, the mark is %zu, and nobody was resumed", unsent(),
+         world.model.low);
 }
 
 static void do_limits(void)

@@ -112,6 +112,15 @@ static void runs_loop(void)
         violate("the loop could not be closed");
 }
 
+/* As soon as it has ended there is no loop any more: nobody else holds it. */
+static void runs_and_frees_loop(void)
+{
+    runs_loop();
+    asyncio_loop_unref(world.loop);
+    world.loop = NULL;
+    threads.gone = true;
+}
+
 /* One iteration, whatever has come by then. */
 static void runs_a_turn(void)
 {
@@ -217,6 +226,11 @@ static const struct scenario stopper = { "a stop", { runs_loop, stops, NULL }, 0
 static const struct scenario stop_and_send = {
     "a stop and a callback", { runs_loop, stops, sends_first }, 0, 0, 3
 };
+static const struct scenario freer = { "a callback that ends the loop, which is freed",
+                                       { runs_and_frees_loop, sends_first, NULL },
+                                       1,
+                                       0,
+                                       100 };
 static const struct scenario closer = {
     "two callbacks, a loop that closes", { runs_a_turn, sends_first, sends_second }, 0, 0, 3
 };
@@ -249,6 +263,7 @@ TEST(a_callback_that_was_cancelled_does_not_run)
 
 TEST(a_closed_loop_is_left_alone)
 {
+    check_scenario(&freer);
     check_scenario(&closer);
     check_scenario(&closer_of_cancelled);
 }

@@ -49,6 +49,7 @@ static struct threads {
     enum plant plant;
     atomic_bool *flag;     /* that comes late then: the loop's `asleep` */
     atomic_bool *late;     /* FLAG_COMES_LATE: what is not seen yet */
+    bool gone;             /* the loop is freed */
     const char *violation; /* what went wrong first */
 } threads;
 
@@ -175,6 +176,10 @@ void model_store(atomic_bool *place, bool value)
 
 bool model_exchange(atomic_bool *place, bool value)
 {
+    if (threads.gone && place == threads.flag) {
+        violate("a loop is touched that is gone");
+        return false;
+    }
     return atomic_exchange_explicit(place, value, memory_order_seq_cst);
 }
 
