@@ -8,6 +8,7 @@ import pathlib
 import subprocess
 import tempfile
 
+DEATHS_MAX = 5
 NOT_RUN, ENDED_WELL = "not run", "ENDED with 0"
 PYTHON_SIDE = pathlib.Path(__file__).resolve().parent / "python_side.py"
 
@@ -22,19 +23,17 @@ class Sides:
         if backend:
             self.environment["ASYNCIO_BACKEND"] = backend
 
-    def traces_of_c(self, texts, limit=60):
-        return traces(self.c, texts, self.environment, limit)
+    def traces_of_c(self, texts, hang=20):
+        """`hang`: seconds that nobody waits for long."""
+        return traces(self.c, texts, self.environment, hang + len(texts) / 1000)
 
-    def traces_of_python(self, texts, limit=120):
-        return traces(self.python, texts, self.environment, limit)
+    def traces_of_python(self, texts):
+        return traces(self.python, texts, self.environment, 60 + len(texts) / 20)
 
-    def differing(self, texts, limit=60):
+    def differing(self, texts, hang=20):
         """(which, trace of C, trace of Python) of those programs whose traces differ."""
-        of_c, of_python = self.traces_of_c(texts, limit), self.traces_of_python(texts, 2 * limit)
+        of_c, of_python = self.traces_of_c(texts, hang), self.traces_of_python(texts)
         return [(i, *both) for i, both in enumerate(zip(of_c, of_python)) if differ(*both)]
-
-
-DEATHS_MAX = 5
 
 
 def differ(mine, other):

@@ -45,7 +45,6 @@ WAKES = {
     "futures": ["fset", "ffail", "cancelf"], "locks": ["release"],
     "events": ["set", "set", "setclear"],
     "conditions": ["notifyin", "notify"], "barriers": ["arrive", "breset", "babort"],
-    "queues": ["putnow", "putnow", "getnow", "getnow", "get", "put", "taskdone", "shutdown"],
     "groups": ["raise_", "gcancel"],
     "tasks": ["spawn"], "timeouts": ["fset"], "several": ["fset", "ffail"],
     "callbacks": ["fset"], "contexts": ["let"],
@@ -54,12 +53,15 @@ WAKES = {
 WAITS = {
     "futures": ["awaitf"], "locks": ["with", "acquire"], "events": ["ewait"],
     "conditions": ["withc"], "barriers": ["arrive"],
-    "queues": ["get", "get", "put", "put", "qjoin"],
     "groups": ["group"], "tasks": ["await", "await", "endof"],
     "timeouts": ["timeout", "waitforref", "waitfor"],
     "several": ["gather", "gatherrefs", "shield", "wait", "each"],
     "callbacks": ["ondone"], "cancel": ["sleep"], "contexts": ["letin"],
 }
+# Of queues, by whether their tasks mostly put or mostly get: the waits, and what ends them.
+PUTTERS = ["put", "put", "put", "put", "get", "qjoin"], ["getnow", "getnow", "get", "shutdown"]
+GETTERS = (["get", "get", "get", "get", "put", "qjoin"],
+           ["putnow", "putnow", "put", "taskdone", "shutdown"])
 ALWAYS = [("sleep", 10), ("meeting", 8), ("waiting", 12), ("val", 1), ("raise", 2),
           ("catch", 2), ("catchall", 3), ("finally", 4),
           ("repeat", 2), ("do", 1)]
@@ -76,6 +78,9 @@ class Generator:
         self.favourites = list(kinds)
         kinds += ["tasks", "cancel"] if self.random.random() < 0.8 else ["tasks"]
         self.slots = []
+        self.waits, self.wakes = dict(WAITS), dict(WAKES)
+        self.putters = self.random.random() < 0.5
+        self.waits["queues"], self.wakes["queues"] = (PUTTERS if self.putters else GETTERS)
         self.pool = [entry for kind in kinds for entry in KINDS[kind]] + ALWAYS
         self.names = [name for name, _ in self.pool]
         self.weights = [weight for _, weight in self.pool]
@@ -141,7 +146,8 @@ class Generator:
     def action(self, depth):
         if depth > DEPTH_MAX + 1:
             return Node("count")
-        likely = [name for kind in self.favourites for name in WAKES[kind] if name in ACTIONS]
+        likely = [name for kind in self.favourites for name in self.wakes[kind]
+                  if name in ACTIONS]
         while True:
             name = self.random.choice(ACTIONS)
             if self.random.random() < 0.5:
@@ -191,14 +197,14 @@ class Generator:
         block = [self.make_sleep(depth)] if self.random.random() < 0.5 else []
         if self.random.random() < 0.5:
             # Who waits longest is woken, and cancelled before it runs.
-            block.append(self.made(WAKES[self.random.choice(self.favourites)], depth))
+            block.append(self.made(self.wakes[self.random.choice(self.favourites)], depth))
             block.append(Node("cancel", [self.pick("t0", "t0", "t1", "t2")]))
             return Node("do", block)
         for _ in range(self.random.randint(2, 4)):
             if self.random.random() < 0.45:
                 block.append(self.made(["cancel", "cancel", "cancel", "forgive", "cancelf"], depth))
             else:
-                block.append(self.made(WAKES[self.random.choice(self.favourites)], depth))
+                block.append(self.made(self.wakes[self.random.choice(self.favourites)], depth))
         if self.random.random() < 0.3:
             block.append(Node("sleep", [self.time()]))
         return Node("do", block)
@@ -207,7 +213,7 @@ class Generator:
         """A wait of one of the program's kinds."""
         if depth >= DEPTH_MAX:
             return None
-        return self.made(WAITS[self.random.choice(self.favourites)], depth)
+        return self.made(self.waits[self.random.choice(self.favourites)], depth)
 
     def make_raise_(self, depth):
         return self.make_raise(depth) if self.random.random() < 0.3 else self.make_val(depth)
@@ -459,8 +465,8 @@ class Generator:
 
     def held(self):
         """What makes others wait: a lock taken, a queue that is full or has something."""
-        if "queues" in self.favourites:
-            return [self.make_putnow(1) for _ in range(self.random.randint(1, 2))]
+        if "queues" in self.favourites and self.putters:
+            return [self.make_putnow(1) for _ in range(self.random.randint(1, 3))]
         if "locks" in self.favourites:
             return [self.make_acquire(1)]
         return []
@@ -478,7 +484,7 @@ class Generator:
         return starts
 
     def wrapped_wait(self):
-        wait = self.made(WAITS[self.random.choice(self.favourites)], 2)
+        wait = self.made(self.waits[self.random.choice(self.favourites)], 2)
         how = self.pick(None, None, None, "catchall", "finally", "timeout")
         if how is None:
             return wait

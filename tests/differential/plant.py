@@ -28,7 +28,7 @@ from planted import configure, copy_sources, list_all  # noqa: E402
 from pythons import find_python  # noqa: E402
 
 
-HANG = 4  # seconds for all programs, which takes one without a bug
+HANG = 3  # seconds
 
 
 class Bug(typing.NamedTuple):
@@ -146,7 +146,7 @@ class Planter:
             sys.exit("it does not compile without any bug")
         interpreter = self.build / "tests" / "differential" / "differential"
         self.sides = Sides(str(interpreter), find_python())
-        self.expected = self.sides.traces_of_python(self.texts, 600)
+        self.expected = self.sides.traces_of_python(self.texts)
 
     def compiles(self):
         done = subprocess.run(["cmake", "--build", str(self.build), "-j2", "--target",
@@ -171,7 +171,7 @@ class Planter:
                 return "DOES NOT COMPILE", None
             found = self.noticed()
             small = min(found, key=len) if found else None
-            return len(found), shrink(small, self.sides, 2) if small and shrinking else None
+            return len(found), shrink(small, self.sides, HANG) if small and shrinking else None
         finally:
             path.write_text(text)
 

@@ -126,7 +126,7 @@ def run_random(arguments, sides):
 
 def report(seed, text, sides, keep):
     small = shrink(text, sides)
-    (mine,), (other,) = sides.traces_of_c([small], 10), sides.traces_of_python([small], 10)
+    (mine,), (other,) = sides.traces_of_c([small]), sides.traces_of_python([small])
     print(f"\nseed {seed}, shrunk from {script.read(text).size()} to {script.read(small).size()}:")
     print(script.pretty(script.read(small)))
     print_difference(mine, other)

@@ -117,13 +117,13 @@ def weight(text):
     return tree.size(), text.count(NEVER), numbers, text
 
 
-def shrink(text, sides, limit=5):
+def shrink(text, sides, hang=5):
     """The text of the smallest program found."""
     best = text
     for _ in range(ROUNDS_MAX):
         candidates = {str(tree) for tree in smaller(script.read(best))} - {best}
         candidates = [c for c in sorted(candidates, key=weight) if weight(c) < weight(best)]
-        failing = [i for i, _, _ in sides.differing(candidates[:CANDIDATES_MAX], limit)]
+        failing = [i for i, _, _ in sides.differing(candidates[:CANDIDATES_MAX], hang)]
         if not failing:
             return best
         best = min((candidates[i] for i in failing), key=weight)

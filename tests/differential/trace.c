@@ -27,7 +27,7 @@ static const char *error_name(int error, char *text, size_t size)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (names[i].error == error)
             return names[i].name;
-    if (error < USER_ERROR && error > USER_ERROR - 100)
+    if (error <= USER_ERROR && error > USER_ERROR - 100)
         snprintf(text, size, "E%d", USER_ERROR - error);
     else
         snprintf(text, size, "%s", asyncio_error_name(error));
