@@ -176,7 +176,8 @@ struct sim_socket {
     bool bound, reuse_port;
     struct sim_option options[SIM_OPTIONS_MAX];
     unsigned option_count;
-    bool closed; /* by all who had it */
+    bool closed;         /* by all who had it */
+    bool just_connected; /* the next connect() is told so, as if it had done it */
     bool changed;
     bool reset_on_close;
     bool ended, write_shut; /* the peer has, we have sent our last byte */

@@ -54,8 +54,12 @@ int sim_connect(struct sim_socket *socket, const asyncio_address *address)
         return connect_datagrams(socket, address);
     if (socket->state == SIM_CONNECTING)
         return -EALREADY;
-    if (socket->state != SIM_FRESH)
-        return -EISCONN;
+    if (socket->state != SIM_FRESH) {
+        bool just = socket->just_connected;
+
+        socket->just_connected = false;
+        return just ? 0 : -EISCONN;
+    }
     int r = resolve(socket, address);
     if (r < 0)
         return r;

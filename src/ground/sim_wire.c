@@ -268,6 +268,7 @@ static void syn_ack_arrived(struct sim_socket *child, struct sim_socket *client)
         return;
     }
     client->state = SIM_CONNECTED;
+    client->just_connected = true;
     sim_line_control(client, SIM_ACK);
     sim_changed(client);
 }
@@ -307,6 +308,14 @@ static void bounced(struct sim_socket *to, struct sim_packet *packet)
         sim_line_control(to, SIM_RESET);
 }
 
+/* What the kernel makes of it depends on what was before. */
+static int reset_error(const struct sim_socket *to)
+{
+    if (to->state == SIM_CONNECTING)
+        return ECONNREFUSED;
+    return to->ended ? EPIPE : ECONNRESET;
+}
+
 static void connected_arrived(struct sim_socket *from, struct sim_packet *packet)
 {
     struct sim_socket *to = from->peer;
@@ -323,7 +332,7 @@ static void connected_arrived(struct sim_socket *from, struct sim_packet *packet
         to->ended = true;
         sim_changed(to);
         break;
-    case SIM_RESET: sim_fail(to, to->state == SIM_CONNECTING ? ECONNREFUSED : ECONNRESET); break;
+    case SIM_RESET: sim_fail(to, reset_error(to)); break;
     default: data_arrived(to, packet); break;
     }
 }
