@@ -5,6 +5,7 @@
  */
 #include "ground/memory.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,7 @@
 
 static asyncio_allocator *user_allocator; /* NULL: that of the C library */
 static void *user_arg;
-static bool (*asked_first)(void); /* see memory_set_refusal() */
+static _Atomic(memory_refusal *) asked_first; /* see memory_set_refusal() */
 
 void asyncio_set_allocator(asyncio_allocator *allocator, void *arg)
 {
@@ -21,14 +22,16 @@ void asyncio_set_allocator(asyncio_allocator *allocator, void *arg)
     user_arg = arg;
 }
 
-void memory_set_refusal(bool (*refuses)(void))
+void memory_set_refusal(memory_refusal *refuses)
 {
-    asked_first = refuses;
+    atomic_store_explicit(&asked_first, refuses, memory_order_relaxed);
 }
 
 static bool fails(void)
 {
-    return fault_fails() || (asked_first != NULL && asked_first());
+    memory_refusal *refuses = atomic_load_explicit(&asked_first, memory_order_relaxed);
+
+    return fault_fails() || (refuses != NULL && refuses());
 }
 
 /* An allocator would take a size of 0 as a request to free. */

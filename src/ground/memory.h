@@ -13,8 +13,8 @@ void *memory_resize(void *memory, size_t size);
 void memory_free(void *memory);
 char *memory_copy_string(const char *text); /* NULL for NULL, too */
 
-/* Has every request for memory ask whether it is to fail; NULL: none does.  The process's, not for
- * use while other threads run. */
-void memory_set_refusal(bool (*refuses)(void));
+/* Has every request for memory ask whether it is to fail, in whatever thread it is made. */
+typedef bool memory_refusal(void);
+void memory_set_refusal(memory_refusal *refuses);
 
 #endif

@@ -46,9 +46,6 @@ bool sim_chance(struct sim_network *network, double probability);
 asyncio_testing_faults *sim_faults(struct sim_network *network);
 asyncio_testing_counts *sim_counts(struct sim_network *network);
 
-/* Whether a request for memory is to be refused now; the simulation's own are not. */
-bool sim_refuses_memory(void);
-
 /* How many descriptors are open. */
 size_t sim_open_sockets(const struct sim_network *network);
 /* The open socket of this number; false: there are not so many. */

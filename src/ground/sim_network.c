@@ -32,7 +32,7 @@ void *sim_memory_resize(void *memory, size_t size)
     return resized;
 }
 
-bool sim_refuses_memory(void)
+static bool refuses_memory(void)
 {
     struct sim_network *network = sim_current;
 
@@ -195,6 +195,7 @@ struct sim_network *sim_network_open(const int64_t *clock)
         return NULL;
     }
     sim_current = network;
+    memory_set_refusal(refuses_memory); /* for good: without a network it refuses nothing */
     return network;
 }
 
@@ -241,8 +242,6 @@ void sim_network_let_go(struct sim_network *network)
     free_sockets(network);
     sim_datagrams_free(network);
     sim_hosts_free(network);
-    if (sim_current == network)
-        sim_current = NULL;
     memory_free(network);
 }
 
@@ -252,5 +251,7 @@ void sim_network_close(struct sim_network *network)
     network->origin = *network->clock;
     network->clock = &network->origin;
     network->closed = true;
+    if (sim_current == network)
+        sim_current = NULL;
     sim_network_let_go(network);
 }

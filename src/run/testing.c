@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "ground/memory.h"
 #include "ground/sim.h"
 #include "ground/sys.h"
 #include "loop/sim.h"
@@ -181,9 +180,7 @@ static int run_seed(struct run *run)
     int r = prepare(run, &runner);
 
     if (r == 0) {
-        memory_set_refusal(sim_refuses_memory);
         r = asyncio_runner_run(&runner, run_main, run, NULL);
-        memory_set_refusal(NULL);
         if (run->late)
             r = -ETIMEDOUT;
         collect(run, r);

@@ -15,7 +15,7 @@
 
 static const struct scenario *const scenarios[] = {
     &scenario_echo,      &scenario_shutdown, &scenario_connect,  &scenario_timeouts,
-    &scenario_datagrams, &scenario_chat,     &scenario_protocol,
+    &scenario_datagrams, &scenario_chat,     &scenario_protocol, &scenario_crowd,
 };
 
 enum { SCENARIOS = sizeof scenarios / sizeof *scenarios };

@@ -20,7 +20,7 @@ import tempfile
 import typing
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SCENARIOS = ["connect", "timeouts", "datagrams", "chat", "shutdown", "echo", "protocol"]
+SCENARIOS = ["connect", "timeouts", "datagrams", "crowd", "chat", "shutdown", "echo", "protocol"]
 NEEDED = ["CMakeLists.txt", "CMakePresets.json", "cmake", "include", "src", "tests"]
 
 
@@ -32,27 +32,49 @@ class Bug(typing.NamedTuple):
 
 
 BUGS = [
+    # ---- streams ----
     Bug("cancelled read loses what it got", "src/io/stream_read.c",
         "            byte_queue_push(&stream->ahead, data, have);\n", ""),
-    Bug("readiness of an emptied socket is believed", "src/loop/readiness.c",
-        "        entry->ready &= ~wants(op);\n", ""),
-    Bug("hang-up is no reason to look", "src/loop/readiness.c",
-        "        ready |= READY_READ | READY_WRITE;\n", ""),
-    Bug("cancelled operation is not ended", "src/loop/readiness.c",
-        "    list_remove(queue_of(entry, op), &op->private_.handle_.queued_.link_);\n"
-        "    op_complete(op, -ECANCELED);\n",
-        "    (void)entry;\n"),
-    Bug("loser of a race of addresses stays open", "src/core/connector.c",
-        "    close_attempts(connector);\n", ""),
+    Bug("what was sent of a write is sent again", "src/io/stream_write.c",
+        "    write_queue_push(&stream->unsent, parts, count, (size_t)r);\n",
+        "    write_queue_push(&stream->unsent, parts, count, 0);\n"),
+    Bug("end is written before what is unsent", "src/io/stream_write.c",
+        "    if (stream->unsent.size > 0)\n        return;\n"
+        "    waiters_wake_all(&stream->senders);\n",
+        "    waiters_wake_all(&stream->senders);\n"),
+    Bug("writer that waits is not woken", "src/io/stream_write.c",
+        "        stream_resume_writing(stream);\n", "        stream->paused = false;\n"),
+    Bug("shutdown cancels only when its time is over", "src/io/serve.c",
+        "wait_until_idle(server, now + 0.9 * grace)", "wait_until_idle(server, now + grace)"),
+    # ---- core ----
+    Bug("what was sent by a transport is sent again", "src/core/transport_write.c",
+        "    write_queue_push(&transport->unsent, parts, count, (size_t)r);\n",
+        "    write_queue_push(&transport->unsent, parts, count, 0);\n"),
+    Bug("server accepts one report's connections only", "src/core/accept.c",
+        "        accept_at_once(listener);\n        submit(listener);\n",
+        "        accept_at_once(listener);\n"),
+    Bug("losers of a race of addresses stay open", "src/core/connector.c",
+        "    close_attempts(connector);\n", "    (void)close_attempts;\n"),
     Bug("next address waits for the delay even after a failure", "src/core/connector_attempts.c",
-        "    if (last_begun || connector->active == 0)\n", "    if (connector->active == 0)\n"),
-    Bug("timer of a connection goes on after its end", "src/core/connector.c",
-        "    asyncio_timer_cancel(&connector->timer);\n", ""),
-    Bug("reserve of a server stays open", "src/core/server.c",
-        "    sys_close(server->reserve_fd);\n", ""),
+        "    if (last_begun || connector->active == 0)\n",
+        "    if (connector->active == 0)\n        (void)last_begun;\n"
+        "    if (connector->active == 0)\n"),
+    Bug("families do not take turns", "src/core/connector_attempts.c",
+        "(i - first_count) % 2 == 1", "(i - first_count) % 2 == 0"),
     Bug("close does not wake who waits for it", "src/core/server.c",
         "    sys_close(server->reserve_fd);\n    changed(server);\n",
         "    sys_close(server->reserve_fd);\n"),
+    # ---- loop ----
+    Bug("socket that was emptied is thought ready", "src/loop/readiness.c",
+        "        entry->ready &= ~wants(op);\n", "        entry->ready |= wants(op);\n"),
+    Bug("hang-up makes nobody look", "src/loop/readiness.c",
+        "        ready |= READY_READ | READY_WRITE;\n", "        ready |= 0;\n"),
+    Bug("cancelled operation is never done", "src/loop/readiness.c",
+        "    list_remove(queue_of(entry, op), &op->private_.handle_.queued_.link_);\n"
+        "    op_complete(op, -ECANCELED);\n",
+        "    (void)entry;\n"),
+    Bug("timer is a millisecond early", "src/loop/timer.c",
+        "        if (deadline_of(first) > now)", "        if (deadline_of(first) > now + 1000000)"),
 ]
 
 

@@ -21,7 +21,8 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-SCENARIOS = ["echo", "protocol", "chat", "shutdown", "connect", "timeouts", "datagrams"]
+SCENARIOS = ["echo", "protocol", "chat", "shutdown", "connect", "timeouts", "datagrams",
+             "crowd"]
 # A share of the seeds goes twice, each in a process of its own with others before it.
 TWICE = 10
 CHUNK = 2000
