@@ -158,7 +158,7 @@ def main():
     parser.add_argument("--build", type=pathlib.Path)
     parser.add_argument("--seeds", type=int, default=2000)
     parser.add_argument("words", nargs="*", metavar="WORD")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     bugs = [bug for bug in BUGS
             if not options.words or any(re.search(word, bug.name) for word in options.words)]
     if not check_table(bugs):

@@ -104,7 +104,7 @@ def main():
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--once", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     options.scenarios = options.scenarios or SCENARIOS
 
     begun = time.monotonic()
