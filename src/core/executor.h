@@ -19,6 +19,11 @@ void thread_pool_end(asyncio_executor *pool, struct pool_ender *ender);
 /* Gives it up without waiting: its threads end with the last job, and the memory goes with them. */
 void thread_pool_abandon(asyncio_executor *pool);
 
+/* Keeps its memory, so that a job can be taken back from it, for who cannot know whether it has
+ * ended. */
+void thread_pool_hold(asyncio_executor *pool);
+void thread_pool_let_go(asyncio_executor *pool);
+
 /* What a loop has of executors and jobs, made when first needed. */
 struct executors {
     struct loop_guest guest;

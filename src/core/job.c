@@ -28,6 +28,8 @@ static void let_loop_be(struct asyncio_job *job)
 static void leave_loop(struct asyncio_job *job)
 {
     list_remove(&job->loop->executors->jobs, &job->link);
+    if (job->holds_pool)
+        thread_pool_let_go(job->executor);
     if (!job->abandoned)
         let_loop_be(job);
 }
@@ -45,6 +47,9 @@ static struct asyncio_job *make(struct executors *executors, asyncio_executor *e
     job->loop = executors->loop;
     job->fn = call.fn;
     job->arg = call.arg;
+    job->holds_pool = is_thread_pool(executor);
+    if (job->holds_pool)
+        thread_pool_hold(executor);
     loop_keep(job->loop);
     loop_hold(job->loop);
     job->loop->jobs++;
@@ -83,7 +88,7 @@ bool job_take_back(struct asyncio_job *job)
 {
     asyncio_executor *executor = job->executor;
 
-    /* After it has begun the executor may be gone. */
+    /* After it has begun an executor that is no pool may be gone. */
     if (atomic_load(&job->begun) || executor->cancel == NULL || !executor->cancel(executor, job))
         return false;
     leave_loop(job);

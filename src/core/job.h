@@ -15,6 +15,7 @@ struct asyncio_job {
     struct asyncio_link_ link;   /* of those of its loop */
     struct asyncio_link_ queued; /* in its pool */
     bool in_queue;
+    bool holds_pool; /* the executor is a thread pool, whose memory lasts as long as this */
     atomic_bool begun;
     atomic_int references;
     struct asyncio_executor *executor;

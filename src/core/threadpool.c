@@ -7,7 +7,8 @@
  * nothing that a loop has not been promised, since a loop holds on for each job of its own until
  * that is delivered.  So a thread is idle again before it delivers.
  *
- * A pool is freed by its owner, who joins the threads; an abandoned one by its last thread.
+ * A pool is ended by its owner, who joins the threads; an abandoned one ends with its last thread.
+ * Its memory lasts until no loop has a job of it any more, which the loop may want to take back.
  */
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +28,7 @@ struct thread_pool {
     struct asyncio_link_ enders;
     unsigned max, started, alive, waiting;
     bool ending, abandoned;
+    atomic_uint references; /* the owner's, or the threads', and one of each job that a loop has */
     char prefix[PREFIX_SIZE];
     pthread_t threads[];
 };
@@ -41,8 +43,17 @@ static struct asyncio_job *job_of(struct asyncio_link_ *link)
     return link != NULL ? CONTAINER_OF(link, struct asyncio_job, queued) : NULL;
 }
 
-static void destroy(struct thread_pool *pool)
+void thread_pool_hold(asyncio_executor *executor)
 {
+    atomic_fetch_add(&pool_of(executor)->references, 1);
+}
+
+void thread_pool_let_go(asyncio_executor *executor)
+{
+    struct thread_pool *pool = pool_of(executor);
+
+    if (atomic_fetch_sub(&pool->references, 1) != 1)
+        return;
     pthread_cond_destroy(&pool->changed);
     pthread_mutex_destroy(&pool->lock);
     memory_free(pool);
@@ -94,7 +105,7 @@ static void leave(struct thread_pool *pool)
     pthread_mutex_unlock(&pool->lock);
     tell(&enders);
     if (last)
-        destroy(pool);
+        thread_pool_let_go(&pool->executor);
     if (own)
         sys_threads_idle(-1);
 }
@@ -280,6 +291,7 @@ int asyncio_thread_pool_new(asyncio_executor **pool, unsigned max_workers, const
         (asyncio_executor){ .submit = submit, .cancel = cancel, .shutdown = shut_down };
     pthread_mutex_init(&made->lock, NULL);
     pthread_cond_init(&made->changed, NULL);
+    atomic_init(&made->references, 1);
     made->max = max;
     snprintf(made->prefix, sizeof made->prefix, "%s", prefix != NULL ? prefix : "asyncio");
     *pool = &made->executor;
@@ -295,5 +307,5 @@ void asyncio_thread_pool_free(asyncio_executor *executor)
     end(pool);
     pthread_mutex_unlock(&pool->lock);
     join_all(pool);
-    destroy(pool);
+    thread_pool_let_go(executor);
 }

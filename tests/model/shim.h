@@ -1,6 +1,6 @@
-/* shim.h - comes before everything in the library's files that threads meet in (handle.c, loop.c,
- * turn.c, remote.c), compiled once more for model_wake: what one thread can see of another is a
- * place where another may go on.  threads.h has the functions.
+/* shim.h - comes before everything in the library's files that threads meet in (loop.c, remote.c,
+ * threadpool.c and others), compiled once more for the models: what one thread can see of another
+ * is a place where another may go on.  threads.h has the functions.
  */
 #ifndef ASYNCIO_TESTS_MODEL_SHIM_H
 #define ASYNCIO_TESTS_MODEL_SHIM_H
@@ -18,6 +18,10 @@ int model_lock(pthread_mutex_t *mutex);
 int model_unlock(pthread_mutex_t *mutex);
 int model_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
 int model_broadcast(pthread_cond_t *condition);
+int model_wake_one(pthread_cond_t *condition);
+int model_start(pthread_t *thread, void *(*fn)(void *arg), void *arg, const char *name);
+int model_join(pthread_t thread, void **result);
+int model_detach(pthread_t thread);
 pthread_t model_self(void);
 void model_signal(int fd);
 void model_clear(int fd);
@@ -40,7 +44,11 @@ bool model_exchange(atomic_bool *place, bool value);
 #define pthread_mutex_unlock   model_unlock
 #define pthread_cond_wait      model_wait
 #define pthread_cond_broadcast model_broadcast
+#define pthread_cond_signal    model_wake_one
+#define pthread_join           model_join
+#define pthread_detach         model_detach
 #define pthread_self           model_self
+#define sys_thread_start       model_start
 #undef pthread_equal
 #define pthread_equal(a, b) ((a) == (b))
 #define sys_event_signal    model_signal

@@ -18,7 +18,7 @@
 #undef pthread_mutex_lock
 #undef pthread_mutex_unlock
 
-enum { THREADS_MAX = 4, STACK_SIZE = 128 * 1024 };
+enum { THREADS_MAX = 6, MUTEXES_MAX = 8, STACK_SIZE = 128 * 1024 };
 
 /* What is done wrong on purpose: the checks must find it. */
 enum plant {
@@ -31,8 +31,12 @@ enum plant {
 struct thread {
     struct fiber fiber;
     void (*body)(void);
-    bool done, waiting;        /* for a condition */
-    const void *wants;         /* the mutex that it waits for */
+    void *(*fn)(void *arg); /* of one that the library has started */
+    void *arg;
+    bool done;
+    const void *waiting; /* for this condition; NULL: for none */
+    const void *wants;   /* the mutex that it waits for */
+    const struct thread *joins;
     bool sleeps;               /* in the kernel */
     struct asyncio_loop *loop; /* its loop_current */
     struct context_slot *context;
@@ -43,8 +47,8 @@ static struct threads {
     int count, running; /* -1: the scheduler */
     struct fiber scheduler;
     int preemptions, preemptions_max;
-    const void *held; /* the one mutex there is; NULL: free */
-    int signals;      /* wake_fd is readable */
+    const void *held[MUTEXES_MAX]; /* mutexes; NULL: no more */
+    int signals;                   /* wake_fd is readable */
     int64_t now;
     enum plant plant;
     atomic_bool *flag;     /* that comes late then: the loop's `asleep` */
@@ -63,10 +67,37 @@ static void violate(const char *sentence)
 
 /* ---- the scheduler ---- */
 
+static const void **place_of(const void *mutex)
+{
+    int i = 0;
+
+    while (i < MUTEXES_MAX - 1 && threads.held[i] != mutex)
+        i++;
+    return &threads.held[i];
+}
+
+static bool is_held(const void *mutex)
+{
+    return mutex != NULL && *place_of(mutex) == mutex;
+}
+
+static void hold(const void *mutex)
+{
+    *place_of(NULL) = mutex;
+}
+
+static void let_go(const void *mutex)
+{
+    if (!is_held(mutex))
+        violate("a mutex is unlocked that is not locked");
+    else
+        *place_of(mutex) = NULL;
+}
+
 static bool can_run(const struct thread *thread)
 {
-    return !thread->done && !thread->waiting &&
-           (thread->wants == NULL || threads.held != thread->wants) &&
+    return !thread->done && thread->waiting == NULL && !is_held(thread->wants) &&
+           (thread->joins == NULL || thread->joins->done) &&
            (!thread->sleeps || threads.signals > 0);
 }
 
@@ -94,7 +125,10 @@ static void thread_main(void *arg)
 {
     struct thread *thread = arg;
 
-    thread->body();
+    if (thread->fn != NULL)
+        (void)thread->fn(thread->arg);
+    else
+        thread->body();
     thread->done = true;
     fiber_exit(&thread->fiber, &threads.scheduler);
 }
@@ -114,7 +148,7 @@ static void let_run(int which)
     threads.running = -1;
 }
 
-static void thread_add(void (*body)(void))
+static struct thread *thread_add(void (*body)(void))
 {
     struct thread *thread = &threads.list[threads.count++];
 
@@ -122,6 +156,7 @@ static void thread_add(void (*body)(void))
 
     *thread = (struct thread){ .body = body };
     fiber_init(&thread->fiber, stack, stack + STACK_SIZE, thread_main, thread);
+    return thread;
 }
 
 static void threads_begin(int preemptions, enum plant plant)
@@ -183,16 +218,23 @@ bool model_exchange(atomic_bool *place, bool value)
     return atomic_exchange_explicit(place, value, memory_order_seq_cst);
 }
 
-int model_lock(pthread_mutex_t *mutex)
-{
-    if (threads.running < 0)
-        return 0;
-    struct thread *self = &threads.list[threads.running];
+/* The memory that it lies in was given back: see model_pool. */
+static bool (*is_gone)(const void *place);
 
+static void take(struct thread *self, pthread_mutex_t *mutex)
+{
     self->wants = mutex;
     model_step();
     self->wants = NULL;
-    threads.held = mutex;
+    if (is_gone != NULL && is_gone(mutex))
+        violate("a mutex is locked that is gone");
+    hold(mutex);
+}
+
+int model_lock(pthread_mutex_t *mutex)
+{
+    if (threads.running >= 0)
+        take(&threads.list[threads.running], mutex);
     return 0;
 }
 
@@ -200,9 +242,7 @@ int model_unlock(pthread_mutex_t *mutex)
 {
     if (threads.running < 0)
         return 0;
-    if (threads.held != mutex)
-        violate("a mutex is unlocked that is not locked");
-    threads.held = NULL;
+    let_go(mutex);
     model_step();
     return 0;
 }
@@ -211,21 +251,60 @@ int model_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
 {
     struct thread *self = &threads.list[threads.running];
 
-    (void)condition;
-    threads.held = NULL;
-    self->waiting = true;
-    self->wants = mutex;
-    model_step();
-    self->wants = NULL;
-    threads.held = mutex;
+    let_go(mutex);
+    self->waiting = condition;
+    take(self, mutex);
     return 0;
 }
 
 int model_broadcast(pthread_cond_t *condition)
 {
-    (void)condition;
     for (int i = 0; i < threads.count && threads.plant != NOBODY_IS_TOLD; i++)
-        threads.list[i].waiting = false;
+        if (threads.list[i].waiting == condition)
+            threads.list[i].waiting = NULL;
+    return 0;
+}
+
+/* The one that has waited longest, or any. */
+int model_wake_one(pthread_cond_t *condition)
+{
+    int able[THREADS_MAX], count = 0;
+
+    for (int i = 0; i < threads.count; i++)
+        if (threads.list[i].waiting == condition)
+            able[count++] = i;
+    if (count > 0)
+        threads.list[able[choose(count)]].waiting = NULL;
+    return 0;
+}
+
+int model_start(pthread_t *thread, void *(*fn)(void *arg), void *arg, const char *name)
+{
+    (void)name;
+    if (threads.count == THREADS_MAX)
+        return -EAGAIN;
+    struct thread *made = thread_add(NULL);
+    made->fn = fn;
+    made->arg = arg;
+    *thread = (pthread_t)threads.count;
+    model_step();
+    return 0;
+}
+
+int model_join(pthread_t thread, void **result)
+{
+    struct thread *self = &threads.list[threads.running];
+
+    (void)result;
+    self->joins = &threads.list[thread - 1];
+    model_step();
+    self->joins = NULL;
+    return 0;
+}
+
+int model_detach(pthread_t thread)
+{
+    (void)thread;
     return 0;
 }
 
