@@ -1,6 +1,9 @@
 /* sim_datagram.c - simulated datagrams: each is an event of its own, and may be lost, come twice or
  * come late.
  *
+ * Where the bandwidth is limited a socket holds as much as the kernel's would that has not left
+ * yet; more has to wait, and the socket is not writable until half of it is gone.
+ *
  * Whoever is connected to a port where nobody is learns it, as ICMP would tell, unless that is lost
  * as well; others do not.
  */
@@ -9,7 +12,7 @@
 #include "ground/memory.h"
 #include "ground/sim_parts.h"
 
-enum { DATAGRAM_MAX = 65507, RECEIVED_MAX = 212992, HEADER = 28 };
+enum { DATAGRAM_MAX = 65507, RECEIVED_MAX = 212992, UNSENT_MAX = 212992, HEADER = 28 };
 static const int64_t LATE_NS = 1000000;
 
 struct datagram {
@@ -124,6 +127,33 @@ int sim_datagram_recv(struct sim_socket *socket, void *data, size_t size, asynci
 
 /* ---- sending ---- */
 
+bool sim_datagram_is_full(const struct sim_socket *socket)
+{
+    return socket->arrival.set;
+}
+
+void sim_datagram_left(struct sim_network *network, struct sim_event *event)
+{
+    (void)network;
+    sim_changed(CONTAINER_OF(event, struct sim_socket, arrival));
+}
+
+/* -EAGAIN: it has to wait, and the socket is reported when it need not any more. */
+static int make_room(struct sim_socket *socket, double bandwidth)
+{
+    int64_t now = sim_now(socket->network), full;
+
+    if (sim_datagram_is_full(socket))
+        return -EAGAIN;
+    if (!(bandwidth > 0))
+        return 0;
+    full = sim_ns(UNSENT_MAX / bandwidth);
+    if (socket->busy_until - now <= full)
+        return 0;
+    sim_event_set(socket->network, &socket->arrival, socket->busy_until - full / 2);
+    return -EAGAIN;
+}
+
 static int64_t arrival_of(struct sim_socket *socket, unsigned to, size_t size)
 {
     struct sim_network *network = socket->network;
@@ -170,6 +200,10 @@ static int launch_copies(struct sim_socket *socket, const asyncio_bytes *parts, 
     int r = 0, host = sim_route(network, socket->host, to);
     const asyncio_testing_conditions *conditions =
         sim_conditions(network, socket->host, host < 0 ? SIM_ANY : (unsigned)host);
+
+    r = make_room(socket, conditions->bandwidth);
+    if (r < 0)
+        return r;
     int copies = 1 + sim_chance(network, conditions->duplication);
 
     if (sim_chance(network, conditions->loss) || host < 0) {

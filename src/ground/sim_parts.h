@@ -195,7 +195,7 @@ struct sim_socket {
     bool accepts, acceptable;    /* it is one; its handshake is over */
 
     struct asyncio_link_ line; /* what it has sent that has not arrived */
-    struct sim_event arrival;
+    struct sim_event arrival;  /* of its first; of a datagram socket: when there is room again */
     int64_t last_arrival, busy_until;
     int64_t stuck_since;
     unsigned tries;
@@ -236,6 +236,8 @@ void sim_arrived(struct sim_network *network, struct sim_event *event);
 int sim_datagram_send(struct sim_socket *socket, const asyncio_bytes *parts, size_t count,
                       const asyncio_address *to);
 int sim_datagram_recv(struct sim_socket *socket, void *data, size_t size, asyncio_address *from);
+bool sim_datagram_is_full(const struct sim_socket *socket);
+void sim_datagram_left(struct sim_network *network, struct sim_event *event);
 void sim_datagrams_free(struct sim_network *network);
 
 #endif

@@ -115,7 +115,7 @@ struct sim_socket *sim_socket_make(struct sim_network *network, unsigned host, i
     made->family = family;
     made->type = type;
     made->host = host;
-    made->arrival.fire = sim_arrived;
+    made->arrival.fire = type == SOCK_STREAM ? sim_arrived : sim_datagram_left;
     for (int kind = 0; kind < SIM_CONTROLS; kind++)
         made->controls[kind].kind = (enum sim_packet_kind)kind;
     list_push_back(&network->sockets, &made->link);
@@ -161,6 +161,16 @@ int sim_socket_new(unsigned host, int family, int type)
     return fd;
 }
 
+static void close_socket(struct sim_socket *socket)
+{
+    if (socket->type == SOCK_STREAM) {
+        sim_stream_close(socket);
+        return;
+    }
+    sim_event_clear(socket->network, &socket->arrival);
+    sim_release(socket);
+}
+
 void sim_close(struct sim_socket *socket, int fd)
 {
     struct sim_network *network = socket->network;
@@ -168,10 +178,7 @@ void sim_close(struct sim_socket *socket, int fd)
     leave(socket, fd);
     if (socket->descriptors == 0) {
         socket->closed = true;
-        if (socket->type == SOCK_STREAM)
-            sim_stream_close(socket);
-        else
-            sim_release(socket);
+        close_socket(socket);
     }
     sim_network_let_go(network);
 }
@@ -347,7 +354,8 @@ static unsigned ready_of(const struct sim_socket *socket)
     bool over = socket->state == SIM_GONE || socket->error != 0;
     bool reads = over || socket->ended || !list_empty(&socket->received) || has_acceptable(socket);
     bool connected = socket->state == SIM_CONNECTED && (socket->credit > 0 || socket->write_shut);
-    bool writes = over || connected || socket->type == SOCK_DGRAM;
+    bool room = socket->type == SOCK_DGRAM && !sim_datagram_is_full(socket);
+    bool writes = over || connected || room;
 
     return (reads ? SIM_READ : 0U) | (writes ? SIM_WRITE : 0U) |
            (over || socket->ended ? SIM_HANGUP : 0U);

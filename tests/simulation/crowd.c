@@ -169,6 +169,30 @@ static int start(struct world *world, asyncio_server **server)
     return r;
 }
 
+/* Somebody waits for the end of the server, and is told when it comes. */
+static int serve_forever(void *arg)
+{
+    int r = asyncio_server_serve_forever(arg);
+
+    return r == -ECANCELED ? 0 : r;
+}
+
+static int run_and_close(struct world *world, asyncio_server *server)
+{
+    asyncio_task *waiting = NULL;
+    int waited = asyncio_create_task(&waiting, serve_forever, server, NULL);
+
+    int r = run_clients(world);
+    calm_down();
+    asyncio_server_close(server);
+    if (waiting != NULL)
+        waited = asyncio_task_await(waiting);
+    asyncio_task_unref(waiting);
+    int closed = asyncio_server_wait_closed(server);
+    r = r < 0 ? r : closed;
+    return r < 0 ? r : waited;
+}
+
 static int run_server(void *arg)
 {
     struct world *world = arg;
@@ -177,12 +201,9 @@ static int run_server(void *arg)
     int r = start(world, &server);
     if (r < 0)
         return excused("the start", r);
-    r = run_clients(world);
-    calm_down();
-    asyncio_server_close(server);
-    int closed = asyncio_server_wait_closed(server);
+    r = run_and_close(world, server);
     asyncio_server_free(server);
-    return r < 0 ? r : closed;
+    return r;
 }
 
 static int run(void *arg)

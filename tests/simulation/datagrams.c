@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { REQUESTS_MAX = 6, TRIES_MAX = 60, SIZE_MAX_SENT = 1200 };
+enum { REQUESTS_MAX = 6, TRIES_MAX = 60, SIZE_MAX_SENT = 1200, FLOOD = 400 };
 
 struct request {
     uint32_t client, number, size;
@@ -166,6 +166,51 @@ static int place_client(void *arg)
     return asyncio_testing_at_host("client", run_client, arg);
 }
 
+/* ---- one who sends much ---- */
+
+/* More than a socket takes at once where it is slow: it waits, and is cancelled now and then. */
+static int send_much(asyncio_endpoint *endpoint)
+{
+    static const unsigned char data[SIZE_MAX_SENT] = { 0 };
+    int r = 0;
+
+    for (int i = 0; i < FLOOD && (r >= 0 || r == -ETIMEDOUT); i++) {
+        asyncio_timeout patience;
+
+        asyncio_timeout_enter(&patience, (double)(1 + asyncio_testing_below(2000)) / 1000);
+        r = asyncio_endpoint_sendto(endpoint, data, sizeof data, NULL);
+        if (r >= 0 && r != (int)sizeof data)
+            r = broken("%d bytes of a datagram were sent", r);
+        r = asyncio_timeout_exit(&patience, r);
+    }
+    return r == -ETIMEDOUT ? 0 : r;
+}
+
+/* To a port where nobody reads, but somebody is. */
+static int flood(void *arg)
+{
+    asyncio_endpoint *endpoint, *sink;
+
+    (void)arg;
+    int r = asyncio_open_datagram_endpoint(
+        &sink, &(asyncio_endpoint_options){ .local_host = "10.0.1.1", .local_port = 9 });
+    if (r < 0)
+        return r;
+    r = asyncio_open_datagram_endpoint(
+        &endpoint, &(asyncio_endpoint_options){ .remote_host = "10.0.1.1", .remote_port = 9 });
+    if (r == 0) {
+        r = send_much(endpoint);
+        asyncio_endpoint_free(endpoint);
+    }
+    asyncio_endpoint_free(sink);
+    return r;
+}
+
+static int place_flood(void *arg)
+{
+    return asyncio_testing_at_host("client", flood, arg);
+}
+
 /* ---- all of them ---- */
 
 /* Now and then nobody is there for a while. */
@@ -194,6 +239,8 @@ static int run_clients(struct world *world, asyncio_task **server)
         clients[i] = (struct client){ .world = world, .number = i };
         r = asyncio_task_group_spawn(&group, place_client, &clients[i]);
     }
+    if (r == 0 && asyncio_testing_below(4) == 0)
+        r = asyncio_task_group_spawn(&group, place_flood, NULL);
     if (r == 0)
         r = interrupt(world, server);
     return asyncio_task_group_exit(&group, r);

@@ -7,12 +7,14 @@
 #include "scenario.h"
 
 enum { CLIENTS_MAX = 4, BYTES_MAX = 8000, CHUNK_MAX = 3000 };
+enum { MUCH = 300000, MUCH_AT_ONCE = 100000 }; /* more than a stream buffers */
 
 struct client {
     unsigned number;
     size_t size, sent, got;
     asyncio_stream *stream;
     struct world *world;
+    unsigned char data[MUCH_AT_ONCE]; /* to be sent */
 };
 
 struct world {
@@ -67,10 +69,11 @@ static int handle(asyncio_stream *stream, void *arg)
 static int send_all(void *arg)
 {
     struct client *client = arg;
-    unsigned char data[CHUNK_MAX];
+    unsigned char *data = client->data;
+    size_t most = client->size > BYTES_MAX ? MUCH_AT_ONCE : CHUNK_MAX;
 
     while (client->sent < client->size) {
-        size_t left = client->size - client->sent, size = 1 + asyncio_testing_below(CHUNK_MAX);
+        size_t left = client->size - client->sent, size = 1 + asyncio_testing_below(most);
 
         if (size > left)
             size = left;
@@ -149,7 +152,7 @@ static int connect_and_talk(void *arg)
     struct client *client = arg;
     const char *host = asyncio_testing_below(2) == 0 ? "server" : "10.0.0.1";
 
-    client->size = asyncio_testing_below(BYTES_MAX);
+    client->size = asyncio_testing_below(asyncio_testing_below(20) > 0 ? BYTES_MAX : MUCH);
     int r = asyncio_open_connection(&client->stream, host, 7, NULL);
     if (r == 0) {
         r = talk(client);
@@ -228,9 +231,10 @@ static int start_server(void *arg)
 
 static int run(void *arg)
 {
-    struct world world = { .count = 1 + (unsigned)asyncio_testing_below(CLIENTS_MAX) };
+    static struct world world; /* too large for a stack */
 
     (void)arg;
+    world = (struct world){ .count = 1 + (unsigned)asyncio_testing_below(CLIENTS_MAX) };
     int r = set_up_network();
     if (r == 0)
         r = asyncio_testing_at_host("server", start_server, &world);

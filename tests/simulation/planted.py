@@ -91,6 +91,7 @@ def check_table(bugs):
 
 
 def copy_tree(to):
+    to.mkdir(parents=True, exist_ok=True)
     for name in NEEDED:
         source = ROOT / name
         if source.is_dir():

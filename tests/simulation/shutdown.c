@@ -22,6 +22,7 @@ struct world {
     bool stubborn;       /* handlers go on for a while when they are cancelled */
     bool cut, quick;     /* quick: what is written is on its way at once */
     unsigned answered;
+    double grace;
 };
 
 /* ---- the server ---- */
@@ -48,8 +49,9 @@ static int handle(asyncio_stream *stream, void *arg)
 
     world->running++;
     int r = answer(stream, world);
-    if (r == -ECANCELED && world->stubborn)
-        asyncio_ignore(asyncio_sleep(100));
+    /* A tenth of the time is for cleaning up. */
+    if (r == -ECANCELED)
+        asyncio_ignore(asyncio_sleep(world->stubborn ? 100 : 0.09 * world->grace));
     world->running--;
     return excused("the handler", r);
 }
@@ -124,6 +126,7 @@ static int shut_down(struct world *world, asyncio_server *server)
     double grace = (double)asyncio_testing_below(5000) / 1000, start = asyncio_loop_time(loop);
     unsigned running = world->running;
 
+    world->grace = grace;
     int r = asyncio_server_shutdown(server, grace, &counts);
     double took = asyncio_loop_time(loop) - start;
     if (r < 0 && r != -ETIMEDOUT)
