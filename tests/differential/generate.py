@@ -30,6 +30,7 @@ KINDS = {
     "groups": [("group", 5), ("join", 6), ("launch", 2), ("gcancel", 1)],
     "several": [("gather", 2), ("gatherall", 2), ("gatherrefs", 2), ("gatherrefsall", 2),
                 ("shield", 4), ("wait", 4), ("each", 3)],
+    "iterators": [("open", 3), ("next", 8), ("fset", 2), ("spawn", 2)],
     "callbacks": [("soon", 3), ("later", 3), ("drop", 1), ("ondone", 3), ("undone", 1)],
     "contexts": [("let", 4), ("letin", 3), ("tell", 5), ("soon", 2), ("spawn", 3)],
     "locks": [("with", 5), ("acquire", 2), ("release", 2), ("look", 1)],
@@ -47,7 +48,7 @@ WAKES = {
     "conditions": ["notifyin", "notify"], "barriers": ["arrive", "breset", "babort"],
     "groups": ["raise_", "gcancel"],
     "tasks": ["spawn"], "timeouts": ["fset"], "several": ["fset", "ffail"],
-    "callbacks": ["fset"], "contexts": ["let"],
+    "callbacks": ["fset"], "contexts": ["let"], "iterators": ["fset", "ffail", "cancelf"],
     "cancel": ["cancel"],
 }
 WAITS = {
@@ -57,6 +58,7 @@ WAITS = {
     "timeouts": ["timeout", "waitforref", "waitfor"],
     "several": ["gather", "gatherrefs", "shield", "wait", "each"],
     "callbacks": ["ondone"], "cancel": ["sleep"], "contexts": ["letin"],
+    "iterators": ["next"],
 }
 # Of queues, by whether their tasks mostly put or mostly get: the waits, and what ends them.
 PUTTERS = ["put", "put", "put", "put", "get", "qjoin"], ["getnow", "getnow", "get", "shutdown"]
@@ -321,6 +323,12 @@ class Generator:
     def make_each(self, depth):
         return Node("each", [self.limit(), *self.refs()])
 
+    def make_open(self, depth):
+        return Node("open", ["i0", self.limit(), *self.refs()])
+
+    def make_next(self, depth):
+        return Node("next", ["i0"])
+
     def make_soon(self, depth):
         return Node("soon", [self.pick("h0", "h1"), self.action(depth)])
 
@@ -467,6 +475,8 @@ class Generator:
         """What makes others wait: a lock taken, a queue that is full or has something."""
         if "queues" in self.favourites and self.putters:
             return [self.make_putnow(1) for _ in range(self.random.randint(1, 3))]
+        if "iterators" in self.favourites:
+            return [Node("open", ["i0", self.limit(), "f0", "f1", "f2", "f3"])]
         if "locks" in self.favourites:
             return [self.make_acquire(1)]
         return []

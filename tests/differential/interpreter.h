@@ -19,9 +19,9 @@
 
 #include "script.h"
 
-enum { RUNS_MAX = 48, STEPS_MAX = 1500, CALLBACKS_MAX = 64, GROUPS_MAX = 48 };
+enum { RUNS_MAX = 48, STEPS_MAX = 1500, CALLBACKS_MAX = 64, GROUPS_MAX = 48, ITERATORS_MAX = 16 };
 enum { TASKS = 8, FUTURES = 4, LOCKS = 3, CONDITIONS = 3, EVENTS = 3, HANDLES = 4 };
-enum { SEMAPHORES = 4, BARRIERS = 3, QUEUES = 6, GROUPS = 4, REFS_MAX = 8 };
+enum { SEMAPHORES = 4, BARRIERS = 3, QUEUES = 6, GROUPS = 4, REFS_MAX = 8, ITERATORS = 2 };
 
 #define TICK 0.125 /* exact, in seconds as in nanoseconds */
 
@@ -59,6 +59,19 @@ struct callback {
     bool used;
 };
 
+/* Tasks and futures that a statement names. */
+struct refs {
+    asyncio_future *list[REFS_MAX];
+    asyncio_task *held[REFS_MAX]; /* or NULL */
+    int results[REFS_MAX];
+    size_t count;
+};
+
+struct shared_iterator {
+    asyncio_as_completed iterator;
+    struct refs refs;
+};
+
 struct program {
     struct node *tree, *bodies[16];
     int body_count;
@@ -83,6 +96,8 @@ struct program {
     struct callback callbacks[CALLBACKS_MAX];
     struct callback *handles[HANDLES], *watchers[HANDLES];
     int callback_count;
+    struct shared_iterator iterators[ITERATORS_MAX], *iterator_slots[ITERATORS];
+    int iterator_count;
 
     char *trace;
     size_t size, capacity;
@@ -124,6 +139,7 @@ void note_result(struct run *run, int result);
 
 void queues_make(struct program *program);
 void queues_destroy(struct program *program);
+void iterators_destroy(struct program *program);
 
 /* The future of a task or future that is named; `passes_on`: a cancellation of `run` reaches it;
  * NULL: there is none, or `run` may not await it. */

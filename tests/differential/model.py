@@ -259,7 +259,16 @@ async def wait_for_call(coro, timeout):
 # ---- as_completed and priorities: order of equals, decision 1 ----------------------------------
 
 class AsCompleted(asyncio.tasks._AsCompletedIterator):
-    """Watches in the order of the list, where asyncio has a set."""
+    """Watches in the order of the list, where asyncio has a set.  Who is cancelled while it waits
+    for the next has not had it: asyncio says nothing of that, and CPython ends one too early."""
+
+    async def __anext__(self):
+        left = self._todo_left
+        try:
+            return await super().__anext__()
+        except asyncio.CancelledError:
+            self._todo_left += left > 0
+            raise
 
     def __init__(self, awaitables, timeout):
         super().__init__([], timeout)

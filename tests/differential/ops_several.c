@@ -53,13 +53,6 @@ static int op_gatherall(struct run *run, const struct node *node)
 
 /* ---- of tasks and futures ---- */
 
-struct refs {
-    asyncio_future *list[REFS_MAX];
-    asyncio_task *held[REFS_MAX]; /* or NULL */
-    int results[REFS_MAX];
-    size_t count;
-};
-
 static void take_refs(struct run *run, const struct node *node, int from, bool passes_on,
                       struct refs *refs)
 {
@@ -168,6 +161,48 @@ static int op_each(struct run *run, const struct node *node)
     return r;
 }
 
+/* ---- an iterator that several tasks share ---- */
+
+void iterators_destroy(struct program *program)
+{
+    for (int i = 0; i < program->iterator_count; i++) {
+        asyncio_as_completed_destroy(&program->iterators[i].iterator);
+        give_refs_back(&program->iterators[i].refs);
+    }
+}
+
+/* (open i0 4 t1 f0): as_completed, for (next). */
+static int op_open(struct run *run, const struct node *node)
+{
+    struct program *program = run->program;
+
+    if (program->iterator_count == ITERATORS_MAX)
+        return 0;
+    struct shared_iterator *made = &program->iterators[program->iterator_count++];
+    program->iterator_slots[node->args[0]->number] = made;
+    take_refs(run, node, 2, false, &made->refs);
+    return asyncio_as_completed_init(&made->iterator, made->refs.list, made->refs.count,
+                                     seconds_of(node->args[1]));
+}
+
+/* (next i0): says which one, and its result; 0: there is none left. */
+static int op_next(struct run *run, const struct node *node)
+{
+    struct shared_iterator *shared = run->program->iterator_slots[node->args[0]->number];
+    size_t index;
+
+    if (shared == NULL) {
+        note(run, "none");
+        return 0;
+    }
+    int r = asyncio_as_completed_next(&shared->iterator, &index);
+    if (r <= 0)
+        return r;
+    note(run, "%zu:", index);
+    note_result(run, asyncio_future_result(shared->refs.list[index]));
+    return r;
+}
+
 const struct op ops_several[] = {
     { "gather", op_gather },
     { "gatherall", op_gatherall },
@@ -176,5 +211,7 @@ const struct op ops_several[] = {
     { "shield", op_shield },
     { "wait", op_wait },
     { "each", op_each },
+    { "open", op_open },
+    { "next", op_next },
     { NULL, NULL },
 };

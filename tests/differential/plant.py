@@ -28,7 +28,7 @@ from planted import configure, copy_sources, list_all  # noqa: E402
 from pythons import find_python  # noqa: E402
 
 
-HANG = 3  # seconds
+HANG = 2  # seconds
 
 
 class Bug(typing.NamedTuple):
@@ -92,6 +92,11 @@ BUGS = [
         "    if (r < 0)\n        asyncio_future_cancel(future);\n"),
     Bug("wait_for of a future with no time left does not cancel", "src/sync/wait_for.c",
         "    asyncio_future_cancel(future);\n", ""),
+    Bug("as_completed: a cancelled task keeps the wake-up", "src/sync/as_completed.c",
+        "                (void)waiters_wake_next(&iterator->waiter_);\n            return r;",
+        "                (void)0;\n            return r;"),
+    Bug("as_completed: a cancelled task keeps its claim", "src/sync/as_completed.c",
+        "        iterator->left_++;\n", ""),
     # ---- locks and the like ----
     Bug("lock: a cancelled waiter keeps the wake-up", "src/sync/lock.c",
         "    if (r == -ECANCELED && !lock->locked_)\n        wake_first(lock);\n", ""),

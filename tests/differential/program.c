@@ -210,6 +210,7 @@ static void put_away(struct program *program)
 {
     for (int i = 0; i < TASKS; i++)
         asyncio_task_unref(program->slots[i].task);
+    iterators_destroy(program);
     queues_destroy(program);
 }
 

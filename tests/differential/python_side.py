@@ -15,6 +15,7 @@ import model
 import script
 
 RUNS_MAX, STEPS_MAX, CALLBACKS_MAX, GROUPS_MAX, REFS_MAX = 48, 1500, 64, 48, 8
+ITERATORS_MAX = 16
 TASKS, TICK, WATCHDOG = 8, 0.125, 512 * 0.125
 LOOK_AGAIN = 64 * TICK
 CANCELLED = asyncio.CancelledError
@@ -75,6 +76,7 @@ class Program:
         self.runs, self.live, self.steps, self.counter = [], 0, 0, 0
         self.slots = [(None, None)] * TASKS
         self.groups, self.group_count = {}, 0
+        self.iterators, self.iterator_count = {}, 0
         self.handles, self.watchers, self.callback_count = {}, {}, 0
         self.trace = []
         for body in self.bodies:
@@ -610,6 +612,31 @@ async def op_each(run, node):
         iterator._handle_timeout()
         if iterator._timeout_handle is not None:
             iterator._timeout_handle.cancel()
+
+
+@op
+async def op_open(run, node):
+    program = run.program
+    if program.iterator_count == ITERATORS_MAX:
+        return 0
+    program.iterator_count += 1
+    refs = take_refs(run, node, 2, False)
+    program.iterators[node[0]] = model.AsCompleted(refs, seconds(node[1])), refs
+    return 0
+
+
+@op
+async def op_next(run, node):
+    if node[0] not in run.program.iterators:
+        run.note += "none"
+        return 0
+    iterator, refs = run.program.iterators[node[0]]
+    try:
+        future = await anext(iterator)
+    except StopAsyncIteration:
+        return 0
+    run.note += f"{refs.index(future)}:{outcome(future)}"
+    return 1
 
 
 # ---- ops_callbacks.c ---------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """shrink.py - the smallest program that still shows a difference.
 
-Each round makes every program that is a little smaller than the best one, runs them all at once on
-both sides, and takes the smallest that still fails, until none does.
+Each round makes every program that is a little smaller than the best one, runs them on both sides,
+and takes the smallest that still fails, until none does.
 """
 import copy
 
@@ -10,7 +10,7 @@ from script import NEVER, Node
 
 # Statements whose first statement has to be there.
 NEEDS_ONE = {"catch", "catchall", "finally", "soon", "later", "ondone"}
-ROUNDS_MAX, CANDIDATES_MAX = 200, 1500
+ROUNDS_MAX, AT_A_TIME = 200, 120
 
 
 def smaller(tree):
@@ -121,10 +121,20 @@ def shrink(text, sides, hang=5):
     """The text of the smallest program found."""
     best = text
     for _ in range(ROUNDS_MAX):
-        candidates = {str(tree) for tree in smaller(script.read(best))} - {best}
-        candidates = [c for c in sorted(candidates, key=weight) if weight(c) < weight(best)]
-        failing = [i for i, _, _ in sides.differing(candidates[:CANDIDATES_MAX], hang)]
-        if not failing:
+        found = smaller_that_fails(best, sides, hang)
+        if found is None:
             return best
-        best = min((candidates[i] for i in failing), key=weight)
+        best = found
     return best
+
+
+def smaller_that_fails(best, sides, hang):
+    """The smallest first, some at a time."""
+    candidates = {str(tree) for tree in smaller(script.read(best))}
+    candidates = sorted((c for c in candidates if weight(c) < weight(best)), key=weight)
+    for i in range(0, len(candidates), AT_A_TIME):
+        some = candidates[i:i + AT_A_TIME]
+        failing = [which for which, _, _ in sides.differing(some, hang)]
+        if failing:
+            return some[failing[0]]
+    return None
