@@ -4,6 +4,7 @@ Each is built on demand, beside the others; what lacks its tools is missing, and
 """
 import glob
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -111,13 +112,15 @@ def versions(build):
         found[name] = done.stdout if done.returncode == 0 else "not installed"
     directory = os.path.join(build, "bench")
     for name, words in (
-            ("Go", ["go", "version"]), ("rustc", ["rustc", "--version"]),
+            ("Go", ["go", "version"]), ("nginx", ["nginx", "-v"]),
+            ("OpenSSL", ["openssl", "version"]), ("rustc", ["rustc", "--version"]),
             ("Python", [os.path.join(directory, "python"), "--version"]),
             ("uvloop", [os.path.join(directory, "uvloop"), "-c",
                         "import uvloop; print(uvloop.__version__)"])):
         try:
             done = subprocess.run(words, capture_output=True, text=True, check=False)
-            found[name] = done.stdout.strip()
+            words = (done.stdout or done.stderr).split()
+            found[name] = next((word for word in words if re.search(r"\d\.\d", word)), "unknown")
         except OSError:
             found[name] = "not installed"
     with open(os.path.join(HERE, "tokio", "Cargo.lock"), encoding="utf-8") as file:

@@ -1,4 +1,5 @@
-"""Pictures of the last run: an SVG for each row, bars of what each contestant needs.
+"""Pictures of the last run: an SVG for each row, bars of what each contestant needs; and one for
+each curve, how that grows with the number of things.
 
 Without a library: a bar is a rectangle.  Colours follow the reader's choice of a dark page.
 """
@@ -6,6 +7,8 @@ import os
 import re
 from xml.sax.saxutils import escape
 
+import curves
+from curves import begin
 from report import number
 
 WIDTH, LEFT, RIGHT, BAR, GAP, TOP = 760, 190, 130, 18, 6, 44
@@ -54,12 +57,7 @@ def picture(section, row):
     most = min(max(bar[1] for bar in found), 6 * ours)
     room = WIDTH - LEFT - RIGHT
     height = TOP + len(found) * (BAR + GAP) + 24
-    title = f"{section['title']}: {row['name']}"
-    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
-             f'aria-label="{escape(title)}">', f"<title>{escape(title)}</title>",
-             f"<style>{STYLE}\n</style>",
-             f'<text class="title" x="8" y="20">{escape(row["name"])}</text>',
-             f'<text class="small" x="8" y="37">{escape(section["title"])}</text>']
+    lines = begin(WIDTH, height, row["name"], section["title"], STYLE)
     for i, (name, median, ratio) in enumerate(found):
         y = TOP + i * (BAR + GAP)
         width = max(1, min(median, most) / most * room)
@@ -83,15 +81,22 @@ def file_name(section, row):
     return re.sub(r"[^a-z0-9]+", "-", words).strip("-") + ".svg"
 
 
+def write(path, text):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
 def draw(results, directory):
     """All of them; returns their names."""
     os.makedirs(directory, exist_ok=True)
     names = []
     for section in results["sections"]:
+        for name, svg in curves.pictures(section):
+            names.append(file_name(section, {"name": name}))
+            write(os.path.join(directory, names[-1]), svg)
         for row in section["rows"]:
-            if not any(median for _, median, _ in bars(row)):
+            if row.get("curve") or not any(median for _, median, _ in bars(row)):
                 continue
             names.append(file_name(section, row))
-            with open(os.path.join(directory, names[-1]), "w", encoding="utf-8") as file:
-                file.write(picture(section, row))
+            write(os.path.join(directory, names[-1]), picture(section, row))
     return names

@@ -78,6 +78,10 @@ def is_words(table, column):
     return column == 0 or (table[0][-1] == "and we" and column >= len(table[0]) - 2)
 
 
+def versions(results):
+    return ", ".join(f"{name} {version}" for name, version in results["versions"].items()) + "."
+
+
 def print_text(results):
     for table in tables(results):
         widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
@@ -86,11 +90,13 @@ def print_text(results):
             cells = [f"{text:<{width}}" if is_words(table, column) else f"{text:>{width}}"
                      for column, (text, width) in enumerate(zip(line, widths))]
             print("  ".join(cells).rstrip())
+    print(f"\n{versions(results)}")
 
 
 def print_markdown(results):
     machine = results["machine"]
     print(f"{results['date']}, commit {results['commit']}, `{results['command']}`, on {machine}.")
+    print(f"\n{versions(results)}")
     for table in tables(results):
         print()
         print("| " + " | ".join(table[0]) + " |")
