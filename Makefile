@@ -100,6 +100,15 @@ differential: setup ## random programs here and on CPython 3.13 or later; ARGS="
 	$(call build,dev,differential)
 	@python3 tests/differential/run.py build/dev/tests/differential/differential $(ARGS)
 
+.PHONY: matrix
+matrix: ## every compiler, sanitizer, processor and C library; ARGS=word
+	@tools/setup.sh --matrix
+	@python3 tools/matrix.py $(ARGS)
+
+.PHONY: planted
+planted: setup ## plant one bug after the other: does a test notice?  ARGS=word
+	@python3 tests/torture/planted.py $(ARGS)
+
 .PHONY: coverage
 coverage: setup-all ## which lines and branches of src/ the tests run
 	$(call build,coverage)

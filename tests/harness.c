@@ -389,7 +389,8 @@ static const char usage[] =
     "  --torture    each again and again, while calls fail and tasks are cancelled\n"
     "  --max N      at most N torture runs of each; 0: all\n"
     "To repeat one torture run, in this process:\n"
-    "  --subject NAME  --plain | --fail K | --fail-on K | --cancel K | --interrupt K | --short\n";
+    "  --subject NAME  --plain | --fail K | --fail-on K | --cancel K [--again K] |\n"
+    "                  --interrupt K | --short | --spurious | --signals\n";
 
 /* False: no such option. */
 static bool parse_flag(struct command *command, const char *option)
@@ -404,6 +405,10 @@ static bool parse_flag(struct command *command, const char *option)
         command->one = true;
     else if (strcmp(option, "--short") == 0)
         command->one = command->plan.short_transfers = true;
+    else if (strcmp(option, "--spurious") == 0)
+        command->one = command->plan.spurious = true;
+    else if (strcmp(option, "--signals") == 0)
+        command->one = command->plan.signals = true;
     else
         return false;
     return true;
@@ -418,6 +423,8 @@ static bool parse_plan(struct fault_plan *plan, const char *option, const char *
         plan->fail_call = k;
     else if (strcmp(option, "--cancel") == 0)
         plan->cancel_suspension = k;
+    else if (strcmp(option, "--again") == 0)
+        plan->cancel_again = k;
     else if (strcmp(option, "--interrupt") == 0)
         plan->interrupt_suspension = k;
     else

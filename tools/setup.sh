@@ -3,6 +3,7 @@
 #
 #   tools/setup.sh          for make run, make test, make install
 #   tools/setup.sh --all    for the sanitizers, clang, formatting, coverage and peers too
+#   tools/setup.sh --matrix     for other processors and C libraries, too: see tools/matrix.py
 #
 # What is there already is not touched: a second run does nothing and needs neither root nor network.
 set -eu
@@ -19,11 +20,15 @@ extra='clang clang-format clang-tidy libclang-rt-14-dev llvm gcovr afl++'
 # Peers to measure against.  tokio is not among them: it needs a newer Rust than Debian has.
 extra="$extra libuv1-dev libst-dev libev-dev libevent-dev libboost-dev liburing-dev python3-venv
     golang-go@go"
+# gcc-multilib would have the cross compilers removed; gcc-12-multilib is what it is made of.
+abroad='gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-riscv64-linux-gnu libc6-dev-riscv64-cross
+    gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user musl-tools gcc-12-multilib'
 
 case ${1-} in
     '') wanted=$needed ;;
     --all) wanted="$needed $extra" ;;
-    *) echo "usage: $0 [--all]" >&2; exit 2 ;;
+    --matrix) wanted="$needed $extra $abroad" ;;
+    *) echo "usage: $0 [--all | --matrix]" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then

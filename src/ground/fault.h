@@ -16,11 +16,14 @@
 
 /* 0 as a number of a call or suspension means none. */
 struct fault_plan {
-    uint64_t fail_call;         /* the number of the call that fails, from 1 */
-    bool fail_on;               /* and all after it */
-    uint64_t cancel_suspension; /* the number of the suspension at which its task is cancelled */
+    uint64_t fail_call;            /* the number of the call that fails, from 1 */
+    bool fail_on;                  /* and all after it */
+    uint64_t cancel_suspension;    /* the number of the suspension at which its task is cancelled */
+    uint64_t cancel_again;         /* ... and of another one */
     uint64_t interrupt_suspension; /* ... at which SIGINT is raised */
-    bool short_transfers;       /* every read and write moves one byte */
+    bool short_transfers;          /* every read and write moves one byte */
+    bool spurious;                 /* waits report as ready what may not be */
+    bool signals;                  /* they come all the time: the harness's, who sends them */
 };
 
 #ifdef ASYNCIO_FAULT_INJECTION
@@ -31,6 +34,7 @@ uint64_t fault_suspensions(void);
 bool fault_fails(void);
 bool fault_cancels(void);
 bool fault_short_transfers(void);
+bool fault_spurious(void); /* of this wait; not of every one, or nobody would ever wait */
 #else
 static inline bool fault_fails(void)
 {
@@ -41,6 +45,10 @@ static inline bool fault_cancels(void)
     return false;
 }
 static inline bool fault_short_transfers(void)
+{
+    return false;
+}
+static inline bool fault_spurious(void)
 {
     return false;
 }

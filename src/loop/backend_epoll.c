@@ -142,6 +142,7 @@ static void wait_epoll(struct asyncio_loop *loop, int64_t timeout_ns)
         else if (!is_of_the_past(epoll, event->data.u64))
             readiness_event(loop, (int)(uint32_t)event->data.u64, from_epoll(event->events));
     }
+    readiness_stir(loop);
 }
 
 static int fd_epoll(struct asyncio_loop *loop)

@@ -154,19 +154,11 @@ static void try_all(struct asyncio_loop *loop, struct poll_set *set, int error)
         sys_pause_ns(PAUSE_NS);
 }
 
-void poll_wait(struct asyncio_loop *loop, int64_t timeout_ns)
+/* Places do not move meanwhile: nothing is removed, and arming only changes or adds. */
+static void report(struct asyncio_loop *loop, struct poll_set *set)
 {
-    struct poll_set *set = set_of(loop);
-
-    poll_refresh(loop);
-    int n = sys_poll(set->fds, set->count, timeout_ns);
-    if (n < 0)
-        try_all(loop, set, n);
-    if (n <= 0)
-        return;
     if (set->fds[0].revents != 0)
         loop_woken(loop);
-    /* Places do not move meanwhile: nothing is removed, and arming only changes or adds. */
     for (size_t place = 1, count = set->count; place < count; place++) {
         const struct pollfd *found = &set->fds[place];
 
@@ -175,6 +167,19 @@ void poll_wait(struct asyncio_loop *loop, int64_t timeout_ns)
         else if (found->revents != 0)
             readiness_event(loop, found->fd, from_poll(found->revents));
     }
+}
+
+void poll_wait(struct asyncio_loop *loop, int64_t timeout_ns)
+{
+    struct poll_set *set = set_of(loop);
+
+    poll_refresh(loop);
+    int n = sys_poll(set->fds, set->count, timeout_ns);
+    if (n < 0)
+        try_all(loop, set, n);
+    else if (n > 0)
+        report(loop, set);
+    readiness_stir(loop);
 }
 
 static int fd_poll(struct asyncio_loop *loop)

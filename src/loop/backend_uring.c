@@ -241,6 +241,7 @@ static void wait_uring(struct asyncio_loop *loop, int64_t timeout_ns)
     /* In virtual time "nothing happened" must be true of all that one request led to. */
     while (reap(loop) > 0 && loop->virtual_time)
         enter(uring, 0);
+    readiness_stir(loop);
 }
 
 /* ---- the contract ---- */

@@ -63,6 +63,16 @@ void readiness_suppose(struct asyncio_loop *loop, int fd, int error);
 /* How many operations wait for a descriptor. */
 size_t readiness_waiting(struct asyncio_loop *loop);
 
+/* Torture: some waits report more than there is. */
+#ifdef ASYNCIO_FAULT_INJECTION
+void readiness_stir(struct asyncio_loop *loop);
+#else
+static inline void readiness_stir(struct asyncio_loop *loop)
+{
+    (void)loop;
+}
+#endif
+
 /* What the operations that wait on it want. */
 unsigned readiness_wanted(const struct readiness_fd *entry);
 

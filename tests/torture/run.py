@@ -14,7 +14,8 @@ import subprocess
 import sys
 import time
 
-TOTAL = re.compile(r"^TORTURE (\d+) subjects, (\d+) runs, (\d+) failures", re.M)
+TOTAL = re.compile(r"^TORTURE (\d+) subjects, (\d+) runs, (\d+) failures: (\d+) calls failed, "
+                   r"(\d+) tasks cancelled", re.M)
 
 
 def entries(build):
@@ -34,7 +35,7 @@ def torture(command, arguments):
         [*command, "--max", str(arguments.max)], env=environment, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     total = TOTAL.search(done.stdout)
-    counts = [int(n) for n in total.groups()] if total else [0, 0, 1]  # it did not even end
+    counts = [int(n) for n in total.groups()] if total else [0, 0, 1, 0, 0]  # it did not even end
     return done.stdout, counts, time.monotonic() - begin
 
 
@@ -46,10 +47,10 @@ def main():
     parser.add_argument("--backend", default="epoll")
     parser.add_argument("--verbose", action="store_true", help="a line for every subject")
     arguments = parser.parse_intermixed_args()
-    row = "{:44} {:>8} {:>8} {:>8} {:>8}".format
-    sums = [0, 0, 0]
+    row = "{:44} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}".format
+    sums = [0, 0, 0, 0, 0]
 
-    print(row("", "subjects", "runs", "failures", "seconds"), flush=True)
+    print(row("", "subjects", "runs", "failures", "failed", "cancelled", "seconds"), flush=True)
     for name, command in entries(arguments.build):
         if arguments.words and not any(word in name for word in arguments.words):
             continue

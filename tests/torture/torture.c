@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,9 +29,9 @@ enum {
     SHORT_RUN_MS = 60000, /* a megabyte takes a while, byte by byte */
     PATIENCE_MS = 300,    /* with a subject that may go on for ever, then SIGINT */
     INTERVAL_MS = 1500,   /* until the next: it may do several things one after the other */
-    MAX_INTERRUPTS = 50,
-    MAX_HANGS = 5,     /* then the subject is given up: each costs its whole limit */
-    SHOWN_OUTPUTS = 2, /* of a subject, the ends of stderr */
+    SIGNALS_US = 500,     /* from one signal to the next */
+    MAX_HANGS = 5,        /* then the subject is given up: each costs its whole limit */
+    SHOWN_OUTPUTS = 2,    /* of a subject, the ends of stderr */
     SHOWN_FAILURES = 25,
 };
 
@@ -59,6 +60,7 @@ struct runs {
 };
 
 static struct job jobs[JOBS];
+static int calls_failed, tasks_cancelled; /* in all runs, by plan */
 static struct report_slot *own_slot; /* in the process of a run */
 static struct fault_plan own_plan;
 
@@ -86,6 +88,24 @@ void torture_may_go_on(void)
         own_slot->may_go_on = true;
 }
 
+/* Whatever waits in the kernel is interrupted, again and again. */
+static void nothing(int number)
+{
+    (void)number;
+}
+
+static void send_signals(bool begin)
+{
+    struct itimerval often = { .it_interval = { 0, SIGNALS_US }, .it_value = { 0, SIGNALS_US } };
+    struct sigaction action = { .sa_handler = nothing };
+
+    if (begin)
+        sigaction(SIGALRM, &action, NULL);
+    else
+        often = (struct itimerval){ 0 };
+    setitimer(ITIMER_REAL, &often, NULL);
+}
+
 /* False, and a complaint in the slot, if the subject left anything behind. */
 static bool run_subject(const struct torture *torture, int subject, const struct fault_plan *plan,
                         struct report_slot *slot)
@@ -96,7 +116,11 @@ static bool run_subject(const struct torture *torture, int subject, const struct
     own_plan = *plan;
     leftovers_remember();
     fault_set_plan(&own_plan);
+    if (plan->signals)
+        send_signals(true);
     torture->run(subject);
+    if (plan->signals)
+        send_signals(false);
     slot->calls = fault_calls();
     slot->suspensions = fault_suspensions();
     slot->ended = true;
@@ -143,6 +167,8 @@ static void start(const struct runs *runs, struct job *job, const struct fault_p
                   const sigset_t *mask)
 {
     job->plan = *plan;
+    calls_failed += plan->fail_call > 0;
+    tasks_cancelled += (plan->cancel_suspension > 0) + (plan->cancel_again > 0);
     job->started_ms = now_ms();
     job->interrupts = 0;
     memset(job->slot, 0, sizeof *job->slot);
@@ -164,12 +190,20 @@ static const char *plan_option(const struct fault_plan *plan, char *text, size_t
     if (plan->fail_call > 0)
         snprintf(text, size, "--fail%s %llu", plan->fail_on ? "-on" : "",
                  (unsigned long long)plan->fail_call);
+    else if (plan->cancel_again > 0)
+        snprintf(text, size, "--cancel %llu --again %llu",
+                 (unsigned long long)plan->cancel_suspension,
+                 (unsigned long long)plan->cancel_again);
     else if (plan->cancel_suspension > 0)
         snprintf(text, size, "--cancel %llu", (unsigned long long)plan->cancel_suspension);
     else if (plan->interrupt_suspension > 0)
         snprintf(text, size, "--interrupt %llu", (unsigned long long)plan->interrupt_suspension);
     else
-        snprintf(text, size, plan->short_transfers ? "--short" : "--plain");
+        snprintf(text, size, "%s",
+                 plan->short_transfers ? "--short"
+                 : plan->spurious      ? "--spurious"
+                 : plan->signals       ? "--signals"
+                                       : "--plain");
     return text;
 }
 
@@ -294,63 +328,6 @@ static void work_off(struct runs *runs)
     sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
-/* ---- plans ---------------------------------------------------------------------------------- */
-
-enum mode { FAIL, FAIL_ON, CANCEL, INTERRUPT, MODES };
-
-static struct fault_plan plan_of(enum mode mode, uint64_t k)
-{
-    return (struct fault_plan){
-        .fail_call = mode == FAIL || mode == FAIL_ON ? k : 0,
-        .fail_on = mode == FAIL_ON,
-        .cancel_suspension = mode == CANCEL ? k : 0,
-        .interrupt_suspension = mode == INTERRUPT ? k : 0,
-    };
-}
-
-/* Gives each mode as many runs as it can use and is due to it; what one leaves goes to the next. */
-static void share_out(const uint64_t available[MODES], uint64_t max, uint64_t share[MODES])
-{
-    static const uint64_t percent[MODES] = { 45, 20, 25, 10 };
-    static const enum mode order[MODES] = { INTERRUPT, CANCEL, FAIL_ON, FAIL };
-    uint64_t left = max;
-    uint64_t percent_left = 100;
-
-    for (int i = 0; i < MODES; i++) {
-        enum mode mode = order[i];
-        uint64_t due = max == 0 ? available[mode] : left * percent[mode] / percent_left;
-        share[mode] = due < available[mode] ? due : available[mode];
-        left -= max == 0 ? 0 : share[mode];
-        percent_left -= percent[mode];
-    }
-}
-
-static void add_plans(struct runs *runs, enum mode mode, uint64_t available, uint64_t share)
-{
-    for (uint64_t i = 0; i < share; i++) {
-        uint64_t k = share == available ? i + 1 : 1 + (2 * i + 1) * available / (2 * share);
-        runs->plans[runs->count++] = plan_of(mode, k > available ? available : k);
-    }
-}
-
-static void make_plans(struct runs *runs, uint64_t calls, uint64_t suspensions)
-{
-    uint64_t available[MODES] = { calls, calls, suspensions,
-                                  suspensions < MAX_INTERRUPTS ? suspensions : MAX_INTERRUPTS };
-    uint64_t share[MODES], total = 1;
-
-    share_out(available, (uint64_t)runs->torture->max, share);
-    for (int mode = 0; mode < MODES; mode++)
-        total += share[mode];
-    runs->plans = calloc(total, sizeof *runs->plans);
-    if (!runs->plans)
-        abort();
-    available[INTERRUPT] = suspensions;
-    for (enum mode mode = 0; mode < MODES; mode++)
-        add_plans(runs, mode, available[mode], share[mode]);
-    runs->plans[runs->count++] = (struct fault_plan){ .short_transfers = true };
-}
-
 /* ---- subjects ------------------------------------------------------------------------------- */
 
 static void prepare_jobs(void)
@@ -385,7 +362,8 @@ static int torture_subject(const struct torture *torture, int subject, int *fail
     }
     struct runs runs = { .torture = torture, .subject = subject };
     struct report_slot counted = *jobs[0].slot;
-    make_plans(&runs, counted.calls, counted.suspensions);
+    runs.plans =
+        torture_plans(counted.calls, counted.suspensions, (uint64_t)torture->max, &runs.count);
     work_off(&runs);
     if (runs.failures > SHOWN_FAILURES)
         printf("    ... and %d more\n", runs.failures - SHOWN_FAILURES);
@@ -407,7 +385,8 @@ bool torture_all(const struct torture *torture)
         runs += n;
         subjects += n > 0;
     }
-    printf("TORTURE %d subjects, %d runs, %d failures\n", subjects, runs, failures);
+    printf("TORTURE %d subjects, %d runs, %d failures: %d calls failed, %d tasks cancelled\n",
+           subjects, runs, failures, calls_failed, tasks_cancelled);
     return failures == 0;
 }
 

@@ -2,9 +2,10 @@
  *
  * A subject is a test.  The first run counts its fallible calls and its suspensions.  Then come
  * runs in which the k-th call fails; the k-th and all after it; the k-th suspension is cancelled;
- * SIGINT comes at the k-th suspension; and one in which every transfer moves a single byte.  Each
- * run is a process.  Whatever the subject makes of its errors is fine; a crash, a hang, or
- * something left behind is not.
+ * two are; SIGINT comes at the k-th suspension; and three in which every transfer moves a single
+ * byte, waits report more than there is, and signals come all the time.  Each run is a process.
+ * Whatever the subject makes of its errors is fine; a crash, a hang, or something left behind is
+ * not.
  */
 #ifndef ASYNCIO_TESTS_TORTURE_H
 #define ASYNCIO_TESTS_TORTURE_H
@@ -28,6 +29,9 @@ bool torture_all(const struct torture *torture);
 
 /* One run according to `plan`, in this process, its output visible: to look at a failure. */
 bool torture_one(const struct torture *torture, int subject, const struct fault_plan *plan);
+
+/* The runs to make, at most `max` and some (0: all), in memory to be freed, and how many. */
+struct fault_plan *torture_plans(uint64_t calls, uint64_t suspensions, uint64_t max, int *count);
 
 /* For subjects, at their beginning; nothing outside torture.  The first: unless the plan has SIGINT
  * come elsewhere, it comes at this suspension.  The second: dying of SIGINT is fine in every run,
