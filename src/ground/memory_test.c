@@ -166,6 +166,28 @@ TEST(fault_counts_suspensions)
     CHECK(!fault_cancels());
     CHECK_INT(fault_suspensions(), 3);
     CHECK_INT(fault_calls(), 0);
+    fault_set_plan(&(struct fault_plan){ .cancel_suspension = 1, .cancel_again = 3 });
+    CHECK(fault_cancels());
+    CHECK(!fault_cancels());
+    CHECK(fault_cancels());
+    CHECK(!fault_cancels());
+    fault_set_plan(&(struct fault_plan){ 0 });
+}
+
+/* Some waits tell the truth, and in the end all do: else nobody would ever wait. */
+TEST(fault_spurious_waits_come_to_an_end)
+{
+    int lies = 0;
+
+    if (test_is_torture())
+        SKIP("has its own plan");
+
+    CHECK(!fault_spurious());
+    fault_set_plan(&(struct fault_plan){ .spurious = true });
+    for (int i = 0; i < 1000; i++)
+        lies += fault_spurious();
+    CHECK_INT(lies, 200);
+    CHECK(!fault_spurious());
     fault_set_plan(&(struct fault_plan){ 0 });
 }
 

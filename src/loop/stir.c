@@ -6,6 +6,7 @@
  * far as a kernel could: not the end of a connect, which is no matter of trying.
  */
 #include "ground/fault.h"
+#include "loop/op.h"
 #include "loop/readiness.h"
 
 #ifdef ASYNCIO_FAULT_INJECTION

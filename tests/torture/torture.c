@@ -61,7 +61,7 @@ struct runs {
 
 static struct job jobs[JOBS];
 static int calls_failed, tasks_cancelled; /* in all runs, by plan */
-static struct report_slot *own_slot; /* in the process of a run */
+static struct report_slot *own_slot;      /* in the process of a run */
 static struct fault_plan own_plan;
 
 int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
@@ -88,7 +88,8 @@ void torture_may_go_on(void)
         own_slot->may_go_on = true;
 }
 
-/* Whatever waits in the kernel is interrupted, again and again. */
+/* Whatever waits for something to be ready is interrupted, again and again.  Other calls are begun
+ * anew by the kernel: the library's are those that never wait, and the subjects' are not tested. */
 static void nothing(int number)
 {
     (void)number;
@@ -97,7 +98,7 @@ static void nothing(int number)
 static void send_signals(bool begin)
 {
     struct itimerval often = { .it_interval = { 0, SIGNALS_US }, .it_value = { 0, SIGNALS_US } };
-    struct sigaction action = { .sa_handler = nothing };
+    struct sigaction action = { .sa_handler = nothing, .sa_flags = SA_RESTART };
 
     if (begin)
         sigaction(SIGALRM, &action, NULL);
