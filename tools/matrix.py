@@ -3,10 +3,10 @@
 
     tools/matrix.py [--list] [--build DIRECTORY] [--jobs N] [--record FILE] [WORD...]
 
-A cell is a compiler with its options, a sanitizer, Valgrind, another C library or another processor;
-in each all suites run on every back end that there is.  With words, only cells whose name has one of
-them.  A cell that lacks something on this machine says so, and counts as failed.  --record writes
-the table as a page for docs/.
+A cell is a compiler with its options, a sanitizer, Valgrind, another C library or another
+processor; in each all suites run on every back end that there is.  With words, only cells whose
+name has one of them.  A cell that lacks something on this machine says so, and counts as failed.
+--record writes the table as a page for docs/.
 """
 import argparse
 import datetime
@@ -134,10 +134,10 @@ def build_check(cell, build, directory, log):
     made, installed = directory / "check-build", directory / "check"
     if (installed / "lib" / "pkgconfig" / "check.pc").exists():
         return True
-    return (log.run(["cmake", "-S", check_sources(build), "-B", made, *cell.foreign,
-                     "-DCMAKE_BUILD_TYPE=Release", "-DBUILD_TESTING=OFF", "-DCHECK_ENABLE_TESTS=OFF",
-                     f"-DCMAKE_INSTALL_PREFIX={installed}", "-DCMAKE_INSTALL_LIBDIR=lib",
-                     "-DHAVE_SUBUNIT=0"]) and
+    options = ["-DCMAKE_BUILD_TYPE=Release", "-DBUILD_TESTING=OFF", "-DCHECK_ENABLE_TESTS=OFF",
+               f"-DCMAKE_INSTALL_PREFIX={installed}", "-DCMAKE_INSTALL_LIBDIR=lib",
+               "-DHAVE_SUBUNIT=0"]
+    return (log.run(["cmake", "-S", check_sources(build), "-B", made, *cell.foreign, *options]) and
             log.run(["cmake", "--build", made, "-j2"]) and log.run(["cmake", "--install", made]))
 
 

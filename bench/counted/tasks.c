@@ -118,6 +118,19 @@ static int switches_of_two(size_t n)
     return in_two(switch_on, switch_on, &pair);
 }
 
+/* So many that a turn takes longer than the kernel is left alone. */
+static int switches_of_many(size_t n)
+{
+    enum { MANY = 1000 };
+    struct pair each = { .n = n / MANY };
+    asyncio_task_group group;
+
+    asyncio_task_group_enter(&group);
+    for (int i = 0; i < MANY; i++)
+        asyncio_task_group_spawn(&group, switch_on, &each);
+    return asyncio_task_group_exit(&group, 0);
+}
+
 static int send_items(void *arg)
 {
     struct pair *pair = arg;
@@ -308,6 +321,7 @@ static int fired_timers(size_t n)
 
 const struct counted_operation counted_tasks[] = {
     { "switch", switches_of_two, 4000 },
+    { "switch_of_1000", switches_of_many, 40000 },
     { "sleep_0", switches, 4000 },
     { "spawn_join", spawns, 2000 },
     { "group_of_2", groups, 1000 },

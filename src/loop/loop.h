@@ -95,7 +95,8 @@ struct asyncio_loop {
     bool running, closed;
     bool deadlocked; /* was reported in this run, which returns -EDEADLK therefore */
     int exit_code;   /* ASYNCIO_EEXIT or -EDEADLK: ends the run; 0: none */
-    int64_t polled_at_ns;
+    int64_t polled_at_ns; /* when the kernel was asked last */
+    int64_t strode_at_ns; /* when the clock was read last, to see how long a stride takes */
     int64_t spin_ns;    /* how long to look before sleeping */
     unsigned spin_lost; /* how often in a row that was for nothing */
     struct loop_remote remote;

@@ -186,7 +186,7 @@ static void wait_kernel(struct asyncio_loop *loop, int64_t max_wait_ns)
     else
         wait_backend(loop, limit);
     read_clock(loop);
-    loop->polled_at_ns = loop->now_ns;
+    loop->polled_at_ns = loop->strode_at_ns = loop->now_ns;
 }
 
 /* ---- the batch ---- */
@@ -228,18 +228,19 @@ static bool quantum_over(struct asyncio_loop *loop)
 {
     if (loop->steps_left > 0)
         return false;
-    int64_t now = sys_now_ns(), since = now - loop->polled_at_ns;
+    int64_t now = sys_now_ns(), took = now - loop->strode_at_ns;
 
+    loop->strode_at_ns = now;
     if (loop->virtual_time)
-        since = LOOP_QUANTUM_NS; /* its clock does not tell; so every stride */
+        took = LOOP_QUANTUM_NS; /* its clock does not tell; so every stride */
     else
         loop->now_ns = now;
-    if (since >= 2 * LOOP_QUANTUM_NS && loop->stride > 1)
+    if (took >= 2 * LOOP_QUANTUM_NS && loop->stride > 1)
         loop->stride /= 2;
-    else if (since < LOOP_QUANTUM_NS && loop->stride < LOOP_STEPS_MAX)
+    else if (took < LOOP_QUANTUM_NS && loop->stride < LOOP_STEPS_MAX)
         loop->stride *= 2;
     loop->steps_left = loop->stride;
-    return since >= LOOP_QUANTUM_NS;
+    return loop->virtual_time || now - loop->polled_at_ns >= LOOP_QUANTUM_NS;
 }
 
 static void run_batch(struct asyncio_loop *loop)
@@ -319,7 +320,7 @@ static int begin(struct asyncio_loop *loop)
     loop->exit_code = 0;
     loop_current = loop;
     read_clock(loop);
-    loop->polled_at_ns = loop->now_ns;
+    loop->polled_at_ns = loop->strode_at_ns = loop->now_ns;
     if (loop->client != NULL)
         loop->client->begins(loop);
     return 0;

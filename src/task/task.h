@@ -35,29 +35,31 @@ struct wait {
     const void *object; /* for dumps */
 };
 
+/* The first two cache lines are all that a switch touches, beside the stack: with thousands of
+ * tasks each line of each comes from afar. */
 struct asyncio_task {
-    struct fiber fiber;
     asyncio_handle resume; /* in the ready queue, or in the list of the future it waits for */
-    asyncio_future future;
+    struct fiber fiber;
     struct wait *waiting; /* NULL: it runs, or has not started, or has ended */
     struct scheduler *scheduler;
     struct asyncio_loop *loop; /* NULL: it is gone, and this had not ended */
     struct fiber *return_to;   /* eager: where to go at the first suspension */
+    int budget;                /* calls that need not wait, until the others get a turn */
+    int cancelling;
+    bool must_cancel; /* requested, and not yet delivered */
+    bool asked;       /* while a request is passed on: by this one */
+    bool started;
+    bool late;   /* it has ended, and lasts until its callbacks have run */
+    bool later;  /* others came meanwhile: once more */
+    int dropped; /* debug mode: suspensions since the last request that is not taken back */
     struct context_slot context;
+    asyncio_future future;
     asyncio_coro *fn;
     void *arg;
     struct asyncio_scope_ *scopes; /* those open, innermost first */
     struct asyncio_link_ all;      /* in the scheduler's list of tasks, or of those that ended */
     int references;
-    int cancelling;
-    bool must_cancel; /* requested, and not yet delivered */
-    bool asked; /* while a request is passed on: by this one */
-    bool started;
-    bool late;       /* it has ended, and lasts until its callbacks have run */
-    bool later;      /* others came meanwhile: once more */
-    int budget;      /* calls that need not wait, until the others get a turn */
-    int dropped;     /* debug mode: suspensions since the last request that is not taken back */
-    uint64_t number; /* of all of its loop */
+    uint64_t number;      /* of all of its loop */
     uint64_t name_number; /* of all that were given no name, in the process; else 0 */
     char *detail;         /* asyncio_error_detail() */
     struct stack stack;

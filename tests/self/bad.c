@@ -128,7 +128,7 @@ TEST(crashes_on_error)
     memory_free(memory);
 }
 
-/* plain: passes; torture: 1 failures */
+/* plain: passes; torture: 3 failures */
 TEST(crashes_when_cancelled)
 {
     if (fault_cancels())
