@@ -136,6 +136,16 @@ BUGS = [
         "    pthread_mutex_unlock(&remote->lock);\n    handle_release_context"),
     Bug("model_wake", "stop does not wake", "src/loop/turn.c",
         "    else\n        loop_wake(loop);\n", ""),
+    Bug("model_wake", "batch of callbacks has no end", "src/loop/remote.c",
+        "        if (remote->last == &handle->queued_.link_)\n"
+        "            remote->last = handle->queued_.link_.prev_;\n", ""),
+    Bug("model_pool", "pool is freed while a loop has a job of it", "src/core/job.c",
+        "job->holds_pool = is_thread_pool(executor);", "job->holds_pool = false;"),
+    Bug("model_pool", "thread is not told of a job", "src/core/threadpool.c",
+        "        pthread_cond_signal(&pool->changed);\n", ""),
+    Bug("model_pool", "thread waits though the pool ends", "src/core/threadpool.c",
+        "        if (pool->ending)\n            break;",
+        "        if (pool->ending && pool->queued > 0)\n            break;"),
     Bug("model_uring", "cancelled operation ends before the kernel lets go", "src/loop/uring_ops.c",
         "    ask(loop, op);\n    uring_hand_over(loop);\n}\n\nvoid uring_cancel_ops",
         "    ask(loop, op);\n    uring_hand_over(loop);\n"

@@ -57,6 +57,7 @@ static int runs(void *arg)
 static void send_it(struct sent *sent)
 {
     sent->tried = true;
+    sent->result = -EINPROGRESS;
     sent->result = asyncio_loop_call_soon_threadsafe(world.loop, &sent->handle, runs, sent);
 }
 
@@ -127,6 +128,42 @@ static void runs_a_turn(void)
     asyncio_ignore(asyncio_loop_run_once(world.loop, 0));
     if (asyncio_loop_close(world.loop) != 0)
         violate("the loop could not be closed");
+}
+
+/* ---- a batch, of which another thread takes the last away ---- */
+
+static int runs_again(void *arg)
+{
+    struct sent *sent = arg;
+
+    if (++sent->runs < 5)
+        sent->result =
+            asyncio_loop_call_soon_threadsafe(world.loop, &sent->handle, runs_again, sent);
+    return 0;
+}
+
+/* What a callback schedules is for the next turn. */
+static void runs_a_batch(void)
+{
+    struct sent *first = &world.sent[0];
+
+    asyncio_ignore(
+        asyncio_loop_call_soon_threadsafe(world.loop, &first->handle, runs_again, first));
+    send_it(&world.sent[1]);
+    asyncio_ignore(asyncio_loop_run_once(world.loop, 0));
+    if (first->runs != 1)
+        violate("a batch has no end");
+    first->runs = 0;
+    first->result = ASYNCIO_ECLOSED;
+    asyncio_handle_cancel(&first->handle);
+    if (asyncio_loop_close(world.loop) != 0)
+        violate("the loop could not be closed");
+}
+
+static void cancels_second(void)
+{
+    if (world.sent[1].tried && world.sent[1].result == 0)
+        cancel_it(&world.sent[1]);
 }
 
 /* ---- the schedules ---- */
@@ -231,6 +268,9 @@ static const struct scenario freer = { "a callback that ends the loop, which is 
                                        1,
                                        0,
                                        100 };
+static const struct scenario batch = {
+    "a batch whose last is cancelled", { runs_a_batch, cancels_second, NULL }, 0, 0, 4
+};
 static const struct scenario closer = {
     "two callbacks, a loop that closes", { runs_a_turn, sends_first, sends_second }, 0, 0, 3
 };
@@ -259,6 +299,7 @@ TEST(a_loop_that_has_something_to_do_does_not_sleep)
 TEST(a_callback_that_was_cancelled_does_not_run)
 {
     check_scenario(&canceller);
+    check_scenario(&batch);
 }
 
 TEST(a_closed_loop_is_left_alone)
