@@ -210,6 +210,10 @@ static void put_away(struct program *program)
 {
     for (int i = 0; i < TASKS; i++)
         asyncio_task_unref(program->slots[i].task);
+    for (int i = 0; i < program->callback_count; i++)
+        if (program->callbacks[i].future != NULL)
+            asyncio_future_remove_done_callback(program->callbacks[i].future,
+                                                &program->callbacks[i].done);
     iterators_destroy(program);
     queues_destroy(program);
 }
