@@ -109,6 +109,11 @@ matrix: ## every compiler, sanitizer, processor and C library; ARGS=word
 planted: setup ## plant one bug after the other: does a test notice?  ARGS=word
 	@python3 tests/torture/planted.py $(ARGS)
 
+.PHONY: simulation
+simulation: setup ## servers and clients on a simulated network, by seeds; ARGS="--seeds 100000"
+	$(call build,dev,simulate)
+	@python3 tests/simulation/run.py build/dev $(ARGS)
+
 .PHONY: coverage
 coverage: setup-all ## which lines and branches of src/ the tests run
 	$(call build,coverage)

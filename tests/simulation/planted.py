@@ -67,8 +67,11 @@ BUGS = [
     # ---- loop ----
     Bug("socket that was emptied is thought ready", "src/loop/readiness.c",
         "        entry->ready &= ~wants(op);\n", "        entry->ready |= wants(op);\n"),
-    Bug("hang-up makes nobody look", "src/loop/readiness.c",
-        "        ready |= READY_READ | READY_WRITE;\n", "        ready |= 0;\n"),
+    Bug("short read is believed also after a hang-up", "src/loop/readiness.c",
+        "(is_short(op, r) && (entry->ready & (READY_HANGUP | READY_URGENT)) == 0)",
+        "is_short(op, r)"),
+    Bug("writer hears of no event", "src/loop/readiness.c",
+        "        complete_queue(entry, &entry->writers);\n", "        (void)entry;\n"),
     Bug("cancelled operation is never done", "src/loop/readiness.c",
         "    list_remove(queue_of(entry, op), &op->private_.handle_.queued_.link_);\n"
         "    op_complete(op, -ECANCELED);\n",
