@@ -100,6 +100,12 @@ differential: setup ## random programs here and on CPython 3.13 or later; ARGS="
 	$(call build,dev,differential)
 	@python3 tests/differential/run.py build/dev/tests/differential/differential $(ARGS)
 
+SHARE ?= 1
+.PHONY: prove
+prove: setup ## all of that for some minutes, and one table; ten times as long with SHARE=10
+	$(call build,dev)
+	@python3 tests/prove.py build/dev --share $(SHARE) $(ARGS)
+
 .PHONY: matrix
 matrix: ## every compiler, sanitizer, processor and C library; ARGS=word
 	@tools/setup.sh --matrix
