@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the fuzz targets for a bounded time and prints one table; or makes their corpora small.
 
-    run.py BUILD [--seconds N] [--jobs N] [--afl] [TARGET...]
+    run.py BUILD [--seconds N] [--jobs N] [--afl] [--backend NAME] [TARGET...]
     run.py BUILD --minimise [TARGET...]
 
 BUILD is build/fuzz (libFuzzer) or build/fuzz-afl.  Each target starts from the inputs that are
@@ -146,10 +146,12 @@ def main():
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--afl", action="store_true")
+    parser.add_argument("--backend", default="epoll")
     parser.add_argument("--minimise", action="store_true")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_intermixed_args()
     build = os.path.abspath(arguments.build)
+    ENVIRONMENT["ASYNCIO_BACKEND"] = arguments.backend
     chosen = [Target(build, name) for name in arguments.names or targets(build)]
     if arguments.minimise:
         for target in chosen:
