@@ -234,8 +234,9 @@ ASYNCIO_SUSPENDS int asyncio_task_await(asyncio_task *task);
 ASYNCIO_SUSPENDS int asyncio_task_join(asyncio_task *task);
 
 /* Requests cancellation.  It ends nothing by itself: what the task awaits is cancelled, then the
- * task sees -ECANCELED and decides.  False: it has ended.  Of several reasons the last one not
- * yet delivered counts; the text is not copied. */
+ * task sees -ECANCELED and decides.  Of tasks that await one another in a circle one sees it at
+ * once.  False: it has ended.  Of several reasons the last one not yet delivered counts; the text
+ * is not copied. */
 bool asyncio_task_cancel(asyncio_task *task);
 bool asyncio_task_cancel_with(asyncio_task *task, const char *reason);
 const char *asyncio_task_cancel_reason(const asyncio_task *task); /* NULL: none was given */
