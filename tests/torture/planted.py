@@ -23,6 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 KNOWN = ROOT / "tests" / "torture" / "planted.json"
 LIMIT = 1800
 TORTURE_RUNS = 12  # of each test
+NEAR = {"task": ("task", "cancel", "suspension", "future"), "tls": ("tls",), "run": ("run",)}
 
 
 class Bug(typing.NamedTuple):
@@ -430,12 +431,21 @@ def caught_by_torture(build):
     return None
 
 
-def caught_by_last(build, last):
-    """The entry that caught it the last time: that and no other is built and run."""
-    if last is None or "@" not in last:
-        return None
-    status, _ = compile_all(build, last.split("@")[0].replace("/", "_"))
-    return caught_by_suite(build, "-R", f"^{re.escape(last)}$") if status == 0 else None
+def tests_near(file):
+    """Those named like the source, and those of its floor: most bugs are noticed by one of them."""
+    path = pathlib.Path(file)
+    words = set(path.stem.split("_")) | set(NEAR.get(path.parent.name, ()))
+    for test in sorted((ROOT / "tests" / "rules").glob("test_*.c")):
+        if words & set(test.stem.split("_")[1:]):
+            yield f"rules/{test.stem}"
+
+
+def caught_near(build, bug, last):
+    """The entry that caught it the last time, or else one of those near: no other is built."""
+    names = [last.split("@")[0]] if last and "@" in last else list(tests_near(bug.file))
+    status, _ = compile_all(build, *(name.replace("/", "_") for name in names))
+    pattern = f"^{re.escape(last)}$" if len(names) == 1 and last else f"^({'|'.join(names)})@"
+    return caught_by_suite(build, "-R", pattern) if names and status == 0 else None
 
 
 def plant(source, build, bug, last):
@@ -446,7 +456,7 @@ def plant(source, build, bug, last):
         return False, f"OUT OF DATE: the piece is there {text.count(bug.old)} times"
     path.write_text(text.replace(bug.old, bug.new))
     try:
-        caught = caught_by_last(build, last)
+        caught = caught_near(build, bug, last)
         if caught:
             return True, caught
         status, output = compile_all(build)
