@@ -211,7 +211,9 @@ static int read_exactly_directly(struct asyncio_stream *stream, char *data, size
     while (have < size && !stream->eof) {
         size_t most = size - have < INT_MAX ? size - have : INT_MAX;
 
-        r = received(stream, stream->type->receive(stream, data + have, most));
+        r = stream_read_error(stream); /* it may have come with what was received last */
+        if (r == 0)
+            r = received(stream, stream->type->receive(stream, data + have, most));
         if (r < 0) {
             stream->ahead.start = stream->ahead.end = 0;
             byte_queue_push(&stream->ahead, data, have);

@@ -344,3 +344,32 @@ STREAM_TEST_NEEDS(NEEDS_HALF_CLOSE, end_and_then_silence, 0)
     CHECK_INT(cancel(task), -ECANCELED);
     return r;
 }
+
+/* ---- a connection that breaks while much is read ---- */
+
+static int reads_much(void *arg)
+{
+    static char data[100 * 1000];
+
+    return asyncio_stream_readexactly(arg, data, sizeof data);
+}
+
+/* STR-15: the reader gets the error of the connection, also when its writing has found that out in
+ * the very turn in which the last bytes came. */
+STREAM_TEST(readexactly_while_writing_fails, 0)
+{
+    static char data[20 * 1000];
+    asyncio_task *reader;
+
+    TRY(fill(pair));
+    TRY(asyncio_create_task(&reader, reads_much, pair->a, NULL));
+    int r = asyncio_sleep(0.001);
+    if (r == 0)
+        r = asyncio_stream_write_nowait(pair->b, data, sizeof data);
+    asyncio_stream_close(pair->b);
+    int result = asyncio_task_join(reader);
+    asyncio_task_unref(reader);
+    TRY(r);
+    CHECK(result == ASYNCIO_EINCOMPLETE || result == -ECONNRESET || result == -EPIPE);
+    return 0;
+}
