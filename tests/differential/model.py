@@ -58,7 +58,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         pass
 
 
-# ---- "a task cancelled before its first step never runs (CAN-05)": here it starts --------------
+# ---- DEP-01: a task that was cancelled before its first step starts ----------------------------
 
 class Starter(collections.abc.Coroutine):
     """A coroutine whose first step is always taken.  A cancellation that would have been thrown
@@ -167,7 +167,7 @@ class Watched:
                 step, value = inner.throw, error
 
 
-# ---- gather: "siblings run on, gather returns when all have ended; first failure returned" -----
+# ---- gather (DEP-03): returns when all have ended; the first failure is returned ---------------
 
 async def gather(tasks, everything):
     """The list of results, of return_exceptions=True, or the failure that came first."""
@@ -196,7 +196,7 @@ async def gather(tasks, everything):
     return results
 
 
-# ---- DEP-13: a request that is not delivered yet when a timeout is entered is not its own --------
+# ---- DEP-13: a request that is not delivered yet when a timeout is entered is not its own ------
 
 enter_timeout = asyncio.Timeout.__aenter__
 
@@ -210,7 +210,7 @@ async def enter_with_request(timeout):
 asyncio.Timeout.__aenter__ = enter_with_request
 
 
-# ---- asyncio_task_join, asyncio_future_join: "come what may", which asyncio does not have --------
+# ---- asyncio_task_join, asyncio_future_join: "come what may", which asyncio does not have ------
 
 class EndOf:
     """Awaits the end of a future, to which no cancellation is passed on.  One that came is pending
@@ -246,7 +246,7 @@ async def end_of(future):
     return await EndOf(future)
 
 
-# ---- "exact iteration counts ... are upper bounds": wait_for of a call, its time being over ----
+# ---- DEP-07 (iteration counts): wait_for of a call, its time being over ------------------------
 
 async def wait_for_call(coro, timeout):
     """asyncio makes a task to cancel it; here the call is not made."""
@@ -256,11 +256,11 @@ async def wait_for_call(coro, timeout):
     return await asyncio.wait_for(coro, timeout)
 
 
-# ---- as_completed and priorities: order of equals, decision 1 ----------------------------------
+# ---- as_completed (DEP-14) and priorities; the order of equals, decision 1 ---------------------
 
 class AsCompleted(asyncio.tasks._AsCompletedIterator):
     """Watches in the order of the list, where asyncio has a set.  Who is cancelled while it waits
-    for the next has not had it: asyncio says nothing of that, and CPython ends one too early."""
+    for the next has not had it (DEP-14)."""
 
     async def __anext__(self):
         left = self._todo_left

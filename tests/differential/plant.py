@@ -8,7 +8,6 @@ of seeds 1 to N; CPython runs them once.  --shrink also prints the smallest prog
 --keep writes it to kept/, where it is replayed from then on.
 """
 import argparse
-import os
 import pathlib
 import re
 import subprocess
@@ -200,7 +199,6 @@ def main():
         return list_all(bugs)
     if not find_python():
         sys.exit("no CPython 3.13 or later")
-    os.nice(5)
     missed = 0
     with tempfile.TemporaryDirectory(prefix="asyncio-planted-") as place:
         planter = Planter(arguments.programs, pathlib.Path(place))

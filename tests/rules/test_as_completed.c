@@ -281,6 +281,7 @@ static int cancels_takers(void *arg)
     return 0;
 }
 
+/* DEP-14, ASC-01: who is cancelled has had nothing. */
 TEST(as_completed_cancelled_loses_nothing)
 {
     RUN_TASKS(cancels_takers, NULL);
