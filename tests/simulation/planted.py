@@ -67,9 +67,6 @@ BUGS = [
     # ---- loop ----
     Bug("socket that was emptied is thought ready", "src/loop/readiness.c",
         "        entry->ready &= ~wants(op);\n", "        entry->ready |= wants(op);\n"),
-    Bug("short read is believed also after a hang-up", "src/loop/readiness.c",
-        "(is_short(op, r) && (entry->ready & (READY_HANGUP | READY_URGENT)) == 0)",
-        "is_short(op, r)"),
     Bug("writer hears of no event", "src/loop/readiness.c",
         "        complete_queue(entry, &entry->writers);\n", "        (void)entry;\n"),
     Bug("cancelled operation is never done", "src/loop/readiness.c",

@@ -17,7 +17,7 @@ struct scenario {
 };
 
 extern const struct scenario scenario_echo, scenario_protocol, scenario_chat, scenario_shutdown,
-    scenario_connect, scenario_timeouts, scenario_datagrams, scenario_crowd;
+    scenario_connect, scenario_timeouts, scenario_datagrams, scenario_crowd, scenario_tls;
 
 /* Something that must hold does not: says so, and is a result to fail with. */
 ASYNCIO_PRINTF(1, 2) int broken(const char *format, ...);
