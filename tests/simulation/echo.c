@@ -9,7 +9,6 @@
 #include <math.h>
 
 enum { CLIENTS_MAX = 4, BYTES_MAX = 8000, CHUNK_MAX = 3000 };
-enum { TASKS_MAX = 32 };
 enum { MUCH = 300000, MUCH_AT_ONCE = 100000 }; /* more than a stream buffers */
 
 struct client {
@@ -218,18 +217,6 @@ static int run_client(void *arg)
 
 /* ---- what befalls them ---- */
 
-/* One of all that there are, whatever it does just then. */
-static void cancel_somebody(void)
-{
-    asyncio_task *tasks[TASKS_MAX];
-    size_t count = asyncio_all_tasks(tasks, TASKS_MAX, asyncio_get_running_loop());
-    size_t known = count < TASKS_MAX ? count : TASKS_MAX;
-
-    asyncio_task_cancel(tasks[asyncio_testing_below(known)]);
-    for (size_t i = 0; i < known; i++)
-        asyncio_task_unref(tasks[i]);
-}
-
 static int cut_off(void)
 {
     int r = asyncio_testing_partition("server", "client");
@@ -250,10 +237,8 @@ static int trouble(void *arg)
         r = asyncio_testing_reset_connections(0.3);
     if (r >= 0 && asyncio_testing_below(3) == 0)
         r = cut_off();
-    for (; r >= 0 && cancellations > 0; cancellations--) {
-        cancel_somebody();
-        r = pause_up_to(1);
-    }
+    if (r >= 0)
+        r = cancel_some(cancellations);
     return excused("the trouble", r);
 }
 

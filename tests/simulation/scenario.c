@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { TASKS_MAX = 32 };
+
 int broken(const char *format, ...)
 {
     va_list args;
@@ -81,6 +83,29 @@ static void choose_mild(asyncio_testing_conditions *conditions)
     /* A few bytes at a time, and slowly, would take days. */
     if (conditions->window == 16)
         conditions->latency = conditions->jitter = conditions->loss = 0;
+}
+
+/* One of all that there are, whatever it does just then. */
+static void cancel_somebody(void)
+{
+    asyncio_task *tasks[TASKS_MAX];
+    size_t count = asyncio_all_tasks(tasks, TASKS_MAX, asyncio_get_running_loop());
+    size_t known = count < TASKS_MAX ? count : TASKS_MAX;
+
+    asyncio_task_cancel(tasks[asyncio_testing_below(known)]);
+    for (size_t i = 0; i < known; i++)
+        asyncio_task_unref(tasks[i]);
+}
+
+int cancel_some(unsigned count)
+{
+    int r = 0;
+
+    for (; r == 0 && count > 0; count--) {
+        cancel_somebody();
+        r = pause_up_to(1);
+    }
+    return r;
 }
 
 static int add_hosts(void)

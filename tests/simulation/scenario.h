@@ -39,6 +39,9 @@ unsigned char pattern(unsigned n, size_t i);
 /* A pause of up to so many seconds, by the seed. */
 ASYNCIO_SUSPENDS int pause_up_to(double seconds);
 
+/* Cancels so many tasks, of all that there are, with pauses in between. */
+ASYNCIO_SUSPENDS int cancel_some(unsigned count);
+
 /* Goes on, with what goes wrong gone: no faults, everything healed. */
 void calm_down(void);
 
