@@ -43,6 +43,24 @@ BUGS = [
         "    } while (r == 0 && byte_queue_size(&stream->ahead) > 0);", "    } while (false);"),
     Bug("fuzz_until", "cancelled readexactly loses what it got", "src/io/stream_read.c",
         "            byte_queue_push(&stream->ahead, data, have);\n", ""),
+    # ---- the lives of streams ----
+    Bug("fuzz_stream", "readexactly reads on from a closed descriptor", "src/io/stream_read.c",
+        "stream_read_error(stream); /* it may have come with", "0; /* it may have come with"),
+    Bug("fuzz_stream", "second reader is let in", "src/io/stream_read.c",
+        "(stream->reading || stream->error < 0)", "stream->error < 0"),
+    Bug("fuzz_stream", "what a stream has sent at once is queued as well", "src/io/stream_write.c",
+        "write_queue_push(&stream->unsent, parts, count, (size_t)r);",
+        "write_queue_push(&stream->unsent, parts, count, 0);"),
+    Bug("fuzz_stream", "writer that was cancelled writes all the same", "src/io/stream_write.c",
+        "    if (r == 0)\n        r = send_or_queue(stream, parts, count, size);\n"
+        "    wake_first_writer(stream);\n    stream_release",
+        "    if (r == 0)\n        r = send_or_queue(stream, parts, count, size);\n"
+        "    else if (r == -ECANCELED && stream->state == STREAM_OPEN && !stream->eof_wanted)\n"
+        "        asyncio_ignore(send_or_queue(stream, parts, count, size));\n"
+        "    wake_first_writer(stream);\n    stream_release"),
+    Bug("fuzz_stream", "writer that waits does not hold the stream", "src/io/stream_write.c",
+        "    stream_hold(stream);\n    int r = waiter_wait(&waiter, &stream->writers,",
+        "    int r = waiter_wait(&waiter, &stream->writers,"),
     # ---- locks, queues, scopes ----
     Bug("fuzz_sync", "cancelled waiter keeps the lock's wake-up", "src/sync/lock.c",
         "    if (r == -ECANCELED && !lock->locked_)\n        wake_first(lock);\n", ""),

@@ -13,10 +13,16 @@
 
 #include "fuzz.h"
 #include "task/task.h"
+#ifdef ASYNCIO_TLS
+#include <openssl/err.h>
+
+#include "tls/certificates.h"
+#include "tls_random.h"
+#endif
 
 enum { TASKS = 5, HEAD = 4, MESSAGES_MAX = 400, STEPS_MAX = 250, SIZE_MAX_ = 60000, SIDES = 2 };
 
-enum kind { MEMORY, UNIX, OVER_TRANSPORT, PIPES, KINDS };
+enum kind { MEMORY, UNIX, OVER_TRANSPORT, PIPES, TLS, KINDS };
 enum fate { UNKNOWN, WRITTEN, CANCELLED, ARRIVED };
 
 struct message {
@@ -93,7 +99,7 @@ static void check_result(const char *what, int r)
 {
     MUST(r >= 0 || r == -EPIPE || r == -ECONNRESET || r == ASYNCIO_ECLOSED || r == -EBUSY ||
              r == ASYNCIO_EINCOMPLETE || r == ASYNCIO_ELIMIT || r == -ECANCELED || r == -ENOTSUP ||
-             r == ASYNCIO_ESTATE,
+             r == ASYNCIO_ESTATE || r == ASYNCIO_ETLS,
          "%s returned %d (%s)", what, r, asyncio_error_name(r));
 }
 
@@ -317,6 +323,35 @@ static int open_sockets(enum kind kind, size_t limit)
     return r;
 }
 
+#ifdef ASYNCIO_TLS
+static int starts_server(void *arg)
+{
+    (void)arg;
+    return asyncio_stream_start_tls(world.sides[0].stream, tls_contexts.server,
+                                    &(asyncio_start_tls_options){ .server_side = true });
+}
+
+static int starts_client(void *arg)
+{
+    (void)arg;
+    return asyncio_stream_start_tls(world.sides[1].stream, tls_contexts.client,
+                                    &(asyncio_start_tls_options){ .server_hostname = "localhost" });
+}
+
+static int open_tls(size_t limit)
+{
+    random_state = 1;
+    int r = open_sockets(UNIX, limit);
+
+    return r < 0 ? r : asyncio_gather({ starts_server, NULL }, { starts_client, NULL });
+}
+#else
+static int open_tls(size_t limit)
+{
+    return open_sockets(UNIX, limit);
+}
+#endif
+
 static int open_pipes(void)
 {
     int there[2], back[2];
@@ -336,6 +371,8 @@ static int open_both(void)
 
     if (kind == MEMORY)
         return asyncio_stream_pair(&world.sides[0].stream, &world.sides[1].stream, limit);
+    if (kind == TLS)
+        return open_tls(limit);
     return kind == PIPES ? open_pipes() : open_sockets(kind, limit);
 }
 

@@ -6,14 +6,13 @@
  * handshake succeeds, and all that was written arrives.  OpenSSL's random numbers are made from a
  * seed that is the same for each input, so that it finds the same records.
  */
-#define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/err.h>
-#include <openssl/rand.h>
 
 #include "core/transport_tls.h"
 #include "fuzz.h"
 #include "ground/memory.h"
 #include "tls/certificates.h"
+#include "tls_random.h"
 
 enum { WIRE_MAX = 256 * 1024, RECORD_HEAD = 5, SIDES = 2, STEPS_MAX = 300, ROUNDS_MAX = 400 };
 
@@ -39,35 +38,6 @@ static struct world {
     bool damaged; /* the wire has done more than to tear */
     int steps;
 } world;
-
-/* ---- random numbers ---- */
-
-static uint64_t random_state;
-
-static int random_bytes(unsigned char *data, int size)
-{
-    for (int i = 0; i < size; i++) {
-        random_state = random_state * 6364136223846793005U + 1442695040888963407U;
-        data[i] = (unsigned char)(random_state >> 33);
-    }
-    return 1;
-}
-
-static int random_ready(void)
-{
-    return 1;
-}
-
-/* Before certificates are made. */
-__attribute__((constructor(101))) static void make_random(void)
-{
-    static const RAND_METHOD method = { .bytes = random_bytes,
-                                        .pseudorand = random_bytes,
-                                        .status = random_ready };
-
-    if (RAND_set_rand_method(&method) != 1)
-        abort();
-}
 
 /* ---- below: the wire ---- */
 
