@@ -29,10 +29,10 @@ static int reserve(int fd)
         size *= 2;
     if (size == sim_sockets_size)
         return 0;
-    struct sim_socket **table = sim_memory_resize(sim_sockets, size * sizeof *table);
+    struct sim_socket **table = sim_memory_resize(sim_sockets, size * sizeof(void *));
     if (table == NULL)
         return -ENOMEM;
-    memset(table + sim_sockets_size, 0, (size - sim_sockets_size) * sizeof *table);
+    memset(table + sim_sockets_size, 0, (size - sim_sockets_size) * sizeof(void *));
     sim_sockets = table;
     sim_sockets_size = size;
     return 0;
@@ -389,7 +389,7 @@ static struct sim_socket *pick(struct sim_network *network)
     if (network->faults.any_order && link != NULL && link->next_ != NULL) {
         for (struct asyncio_link_ *next = link->next_; next != NULL; next = next->next_)
             count++;
-        for (uint64_t skip = sim_below(network, count); skip > 0; skip--)
+        for (uint64_t skip = sim_below(network, count); skip > 0 && link != NULL; skip--)
             link = link->next_;
     }
     return link != NULL ? CONTAINER_OF(link, struct sim_socket, changed_link) : NULL;
