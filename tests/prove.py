@@ -5,9 +5,9 @@
 
 The same programs here and on CPython's asyncio; servers on simulated networks; every test
 while calls fail and tasks are cancelled, on each back end; every order of the events of small
-machines; bugs planted.  With --share 1, the default, it takes about ten minutes, and ten times as
-long with 10.  What failed is repeated by what its part printed, which is shown.  The pages in
-docs/proof have the last full runs.
+machines; bugs planted.  With --share 1, the default, it takes about a quarter of an hour, and
+ten times as long with 10.  What failed is repeated by what its part printed, which is shown.  The
+pages in docs/proof have the last full runs.
 """
 import argparse
 import json
@@ -20,7 +20,7 @@ import time
 
 TESTS = pathlib.Path(__file__).resolve().parent
 # Of one share.
-PROGRAMS, SEEDS, TORTURE_RUNS = 10000, 20000, 3
+PROGRAMS, SEEDS, TORTURE_RUNS = 10000, 20000, 6
 # Quick to build and to run, and one from each floor.
 PLANTED = ["equal timers", "woken waiter is cancelled", "semaphore: newcomer", "group: takes tasks",
            "limit of what is read ahead"]

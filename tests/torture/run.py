@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -33,7 +34,9 @@ def torture(command, arguments):
     begin = time.monotonic()
     done = subprocess.run(
         [*command, "--max", str(arguments.max)], env=environment, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        # A shell has what it starts in the background ignore SIGINT, which is part of the torture.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     total = TOTAL.search(done.stdout)
     counts = [int(n) for n in total.groups()] if total else [0, 0, 1, 0, 0]  # it did not even end
     return done.stdout, counts, time.monotonic() - begin
