@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "backend.h"
+#include "ground/sys.h"
 #include "torture/torture.h"
 
 #if __has_include(<valgrind/valgrind.h>)
@@ -82,6 +83,12 @@ void test_skip(const char *reason)
 bool test_is_torture(void)
 {
     return torturing;
+}
+
+void test_needs_thread_count(void)
+{
+    if (test_is_torture() || sys_thread_count() < 0)
+        SKIP("where threads cannot be counted no deadlock is found");
 }
 
 int test_slowness(void)

@@ -43,6 +43,10 @@ __attribute__((noreturn)) void test_skip(const char *reason);
 /* Whether this is a torture run, for the few tests that must know. */
 bool test_is_torture(void);
 
+/* Skips a test of the report of a deadlock where threads cannot be counted (qemu-user), or may not
+ * be (torture): then there is none. */
+void test_needs_thread_count(void);
+
 /* How many times longer than on a bare machine things may take here: sanitizers, Valgrind. */
 int test_slowness(void);
 

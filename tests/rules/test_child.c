@@ -173,6 +173,8 @@ static void be_waited_for(asyncio_loop *loop)
 
 TEST(child_holds_the_loop)
 {
+    if (!test_is_torture())
+        test_needs_thread_count();
     with_loop(be_waited_for);
 }
 

@@ -629,8 +629,7 @@ static int wait_in_vain(void *arg)
 /* Threads that idle wake nobody: the deadlock is found. */
 TEST(idle_threads_do_not_hide_a_deadlock)
 {
-    if (test_is_torture())
-        SKIP("where threads cannot be counted no deadlock is found");
+    test_needs_thread_count();
     log_allow("deadlock");
     log_allow("waits for an event");
     int r = RUN_RESULT(wait_in_vain, NULL);

@@ -507,5 +507,7 @@ static int fork_with_idle_threads(void *arg)
 
 TEST(FRK_01_a_deadlock_of_the_child)
 {
+    if (!test_is_torture())
+        test_needs_thread_count();
     RUN(fork_with_idle_threads, NULL);
 }

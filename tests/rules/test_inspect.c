@@ -411,8 +411,7 @@ static int deadlock_held(void *arg)
 
 TEST(a_deadlock_is_told_by_who_waits_for_what)
 {
-    if (test_is_torture())
-        SKIP("where threads cannot be counted no deadlock is found");
+    test_needs_thread_count();
     CHECK_INT(RUN_RESULT(deadlock_held, NULL), -EDEADLK);
     CHECK_INT(log_count("deadlock: nothing can wake any of the 4 tasks any more"), 1);
     CHECK_INT(log_count("<task 'main' "), 1);
@@ -433,8 +432,7 @@ TEST(in_a_deadlock_all_are_cancelled)
     asyncio_task *task = NULL;
     asyncio_loop *loop;
 
-    if (test_is_torture())
-        SKIP("where threads cannot be counted no deadlock is found");
+    test_needs_thread_count();
     log_expect("deadlock");
     log_expect(": awaits a future at 0x");
     if (asyncio_new_event_loop(&loop, NULL) < 0)

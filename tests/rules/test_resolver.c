@@ -364,8 +364,7 @@ static int waits_for_nobody(void *arg)
 /* Threads that have no name to look up wake nobody: a deadlock is found. */
 TEST(resolver_does_not_hide_a_deadlock)
 {
-    if (test_is_torture())
-        SKIP("where threads cannot be counted no deadlock is found");
+    test_needs_thread_count();
     names_set(fakes);
     log_allow("deadlock");
     log_allow("awaits a future");

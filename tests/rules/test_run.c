@@ -232,8 +232,7 @@ TEST(a_deadlock_is_reported)
     static int result = 5;
     asyncio_run_options options = run_options();
 
-    if (test_is_torture())
-        SKIP("where threads cannot be counted no deadlock is found");
+    test_needs_thread_count();
     log_expect("deadlock: nothing can wake");
     log_expect("waits for an event");
     options.leave_sigint = false;
@@ -260,8 +259,7 @@ TEST(a_deadlock_after_the_last_thread_has_ended)
     static atomic_bool may_go;
     pthread_t thread;
 
-    if (test_is_torture())
-        SKIP("where threads cannot be counted no deadlock is found");
+    test_needs_thread_count();
     log_expect("deadlock: nothing can wake");
     log_expect("waits for an event");
     CHECK_INT(pthread_create(&thread, NULL, end_silently, &may_go), 0);
@@ -280,8 +278,7 @@ static int wait_again_and_again(void *arg)
 /* What waits again although it was told twice is left behind. */
 TEST(a_deadlock_that_does_not_end)
 {
-    if (test_is_torture())
-        SKIP("where threads cannot be counted no deadlock is found");
+    test_needs_thread_count();
     log_allow("deadlock");
     log_allow("waits for an event");
     log_expect("closed while a task was pending");

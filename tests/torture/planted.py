@@ -22,6 +22,7 @@ import typing
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KNOWN = ROOT / "tests" / "torture" / "planted.json"
 LIMIT = 1800
+LEFT_OUT = "house/|^gate|^refused"  # what looks at the sources, or at all of the machine
 TORTURE_RUNS = 12  # of each test
 NEAR = {"task": ("task", "cancel", "suspension", "future"), "tls": ("tls",), "run": ("run",)}
 
@@ -414,7 +415,7 @@ def first_failure(output):
 
 
 def caught_by_suite(build, *words):
-    status, output = run(["ctest", "--stop-on-failure", "-j2", *words, "-E", "house/|^gate|^refused",
+    status, output = run(["ctest", "--stop-on-failure", "-j2", *words, "-E", LEFT_OUT,
                           "-LE", "torture|soak"], build)
     return first_failure(output) if status != 0 else None
 
@@ -494,6 +495,8 @@ def main():
     parser.add_argument("words", nargs="*")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--build", help="where to copy and build; kept")
+    parser.add_argument("--trust", action="store_true",
+                        help="the suite has passed: begin with the first bug")
     arguments = parser.parse_args()
     bugs = [b for b in BUGS if not arguments.words or any(w in b.name for w in arguments.words)]
     if arguments.list:
@@ -508,7 +511,7 @@ def main():
         status, output = compile_all(build)
         if status != 0:
             sys.exit(output)
-        failed = caught_by_suite(build)
+        failed = None if arguments.trust else caught_by_suite(build)
         if failed:
             sys.exit(f"without any bug, too, {failed} fails")
         for bug in bugs:
