@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Looks for bugs in every way there is, for a bounded time, and prints one table.
 
-    prove.py BUILD [--share N]
+    prove.py BUILD [--share N] [--json FILE] [WORD...]
 
 The same programs here and on CPython's asyncio; servers on simulated networks; every test
 while calls fail and tasks are cancelled, on each back end; every order of the events of small
 machines; bugs planted.  With --share 1, the default, it takes about a quarter of an hour, and
-ten times as long with 10.  What failed is repeated by what its part printed, which is shown.  The
-pages in docs/proof have the last full runs.
+ten times as long with 10; with words, only the parts whose name has one.  What failed is
+repeated by what its part printed, which is shown.  The pages in docs/proof have the last full
+runs.
 """
 import argparse
 import json
@@ -86,12 +87,15 @@ def line_of(name, numbers, seconds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("build", type=pathlib.Path)
+    parser.add_argument("words", nargs="*")
     parser.add_argument("--share", type=int, default=1)
     parser.add_argument("--json", type=pathlib.Path, help="where the numbers go, too")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     failed, kept = 0, {}
     print(f"{'':18} {'':64} {'failures':>8} {'seconds':>8}", flush=True)
     for part in parts(arguments.build.resolve(), arguments.share):
+        if arguments.words and not any(word in part.name for word in arguments.words):
+            continue
         begin = time.monotonic()
         numbers, well, output = part.run()
         kept[part.name] = dict(numbers)
