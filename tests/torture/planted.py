@@ -24,7 +24,9 @@ KNOWN = ROOT / "tests" / "torture" / "planted.json"
 LIMIT = 1800
 LEFT_OUT = "house/|^gate|^refused"  # what looks at the sources, or at all of the machine
 TORTURE_RUNS = 12  # of each test
-NEAR = {"task": ("task", "cancel", "suspension", "future"), "tls": ("tls",), "run": ("run",)}
+NEAR_RUNS = 80     # of each test near by
+NEAR = {"task": ("task", "cancel", "suspension", "future"), "tls": ("tls",), "run": ("run",),
+        "loop": ("loop", "handle", "operation"), "io": ("stream",)}
 
 
 class Bug(typing.NamedTuple):
@@ -445,8 +447,18 @@ def caught_near(build, bug, last):
     """The entry that caught it the last time, or else one of those near: no other is built."""
     names = [last.split("@")[0]] if last and "@" in last else list(tests_near(bug.file))
     status, _ = compile_all(build, *(name.replace("/", "_") for name in names))
-    pattern = f"^{re.escape(last)}$" if len(names) == 1 and last else f"^({'|'.join(names)})@"
-    return caught_by_suite(build, "-R", pattern) if names and status == 0 else None
+    if not names or status != 0:
+        return None
+    pattern = f"^{re.escape(last)}$" if last else f"^({'|'.join(names)})@"
+    return caught_by_suite(build, "-R", pattern) or caught_by_torture_of(build, names)
+
+
+def caught_by_torture_of(build, names):
+    for name in names:
+        program = build / "tests" / name.replace("/", "_")
+        if program.exists() and run([program, "--torture", "--max", str(NEAR_RUNS)], build)[0] != 0:
+            return f"{name}@torture"
+    return None
 
 
 def plant(source, build, bug, last):
