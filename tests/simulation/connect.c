@@ -19,7 +19,7 @@ struct target {
     enum kind kind;
     bool six;
     double distance; /* one way */
-    char name[8], address[32];
+    char name[16], address[32];
 };
 
 struct world {
