@@ -13,6 +13,7 @@
 
 /* ---- the end ---- */
 
+ASYNCIO_PRINTF(2, 0)
 static void say(struct tls_transport *tls, const char *format, va_list arguments)
 {
     (void)vsnprintf(tls->failure, sizeof tls->failure, format, arguments); /* cut off will do */

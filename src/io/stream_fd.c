@@ -232,7 +232,7 @@ void fd_stream_init(struct fd_stream *fds, struct asyncio_loop *loop, size_t lim
 void fd_stream_adopt_owned(struct fd_stream *fds, int fd)
 {
     fds->in = fds->out = fd;
-    fds->receive_kind = socket_receive_kind(&fds->peer);
+    fds->receive_kind = (unsigned char)socket_receive_kind(&fds->peer);
 }
 
 int fd_stream_adopt(struct fd_stream *fds, int fd)

@@ -111,6 +111,12 @@ static void describe(struct ps_frame *frame, Dwfl_Module *module, Dwarf_Addr pc,
     snprintf(frame->file, sizeof frame->file, "%s", file != NULL ? file : "");
 }
 
+/* What ends in an underscore is the library's own, such as the first frame of a fiber. */
+static bool is_public_name(const char *name)
+{
+    return strncmp(name, "asyncio_", 8) == 0 && name[strlen(name) - 1] != '_';
+}
+
 static int add_frame(Dwfl_Frame *state, void *arg)
 {
     struct walk *walk = arg;
@@ -127,7 +133,7 @@ static int add_frame(Dwfl_Frame *state, void *arg)
     const char *name = module != NULL
                            ? dwfl_module_addrinfo(module, pc, &offset, &symbol, NULL, NULL, NULL)
                            : NULL;
-    bool is_public = name != NULL && strncmp(name, "asyncio_", 8) == 0;
+    bool is_public = name != NULL && is_public_name(name);
     bool is_body = name != NULL && pc - offset == task->fn;
     if (task->frame_count == 0 && !is_public && !is_body && walk->inner < INNER_MAX) {
         walk->inner++;

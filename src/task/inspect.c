@@ -68,9 +68,11 @@ size_t asyncio_task_get_stack(const asyncio_task *task, void **addresses, size_t
 {
     if (task_done(task) || !task->started)
         return 0;
-    if (runs(task))
-        return backtrace_capture(addresses, capacity, 1);
-    return fiber_backtrace(&task->fiber, addresses, capacity);
+    if (!runs(task))
+        return fiber_backtrace(&task->fiber, addresses, capacity);
+    size_t count = backtrace_capture(addresses, capacity, 1);
+    __asm__ volatile("" : "+r"(count)); /* or it were a jump, and the frame left out the caller's */
+    return count;
 }
 
 ASYNCIO_PRINTF(2, 3)

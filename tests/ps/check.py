@@ -43,7 +43,9 @@ class Table(unittest.TestCase):
         lines = {match[1]: line for line in result.stdout.splitlines()
                  if (match := re.search(r" (Task-1|inner|outer|waiter|locked) ", line))}
         self.assertEqual(len(result.stdout.splitlines()), 6, result.stdout)
-        self.assertIn("asyncio_sleep <- sleep_long | outer <- waiter | outer | 0x", lines["inner"])
+        # Where the library is optimized what it calls last of all may have taken its place.
+        self.assertRegex(lines["inner"],
+                         r" (asyncio_sleep <- )?sleep_long \| outer <- waiter \| outer \| 0x")
         self.assertRegex(lines["outer"], r"await_inner \| waiter \| waiter \| 0x")
         self.assertRegex(lines["waiter"], r"await_outer \|  \|  \| 0")
         self.assertIn("asyncio_lock_acquire <- want_lock", lines["locked"])
