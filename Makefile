@@ -112,8 +112,8 @@ matrix: ## every compiler, sanitizer, processor and C library; ARGS=word
 	@python3 tools/matrix.py $(ARGS)
 
 .PHONY: planted
-planted: setup ## plant one bug after the other: does a test notice?  ARGS=word
-	@python3 tests/torture/planted.py $(ARGS)
+planted: setup ## plant one bug after the other: is it noticed?  ARGS="word --by suite"
+	@python3 tests/planted/run.py $(ARGS)
 
 .PHONY: simulation
 simulation: setup ## servers and clients on a simulated network, by seeds; ARGS="--seeds 100000"

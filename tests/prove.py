@@ -73,7 +73,8 @@ def parts(build, share):
             yield Part(model.name, [model], {"schedules": r"(\d+) schedules",
                                              "failures": r"^\d+ passed, (\d+) failed"})
     if share > 0:
-        yield Part("planted bugs", [python, TESTS / "torture" / "planted.py", *PLANTED],
+        yield Part("planted bugs",
+                   [python, TESTS / "planted" / "run.py", "--by", "suite", *PLANTED],
                    {"bugs": r"^PLANTED (\d+) bugs", "failures": r", (\d+) not$"})
 
 
