@@ -106,7 +106,7 @@ static void kernel_close(struct asyncio_loop *loop)
 }
 
 /* Its owner has it back: from now on it is not the kernel's. */
-static void take_buffer_back(void)
+static inline void take_buffer_back(void)
 {
     HOLDS(world.op == NULL, "the kernel still has the operation");
     world.buffer_is_kernels = false;
@@ -118,45 +118,45 @@ static void take_buffer_back(void)
 
 /* ---- events of all scenarios ---- */
 
-static bool can_complete(void)
+static inline bool can_complete(void)
 {
     return world.op != NULL;
 }
 
-static void completes(void)
+static inline void completes(void)
 {
     kernel_complete(MOVED);
 }
 
-static bool can_give_up(void)
+static inline bool can_give_up(void)
 {
     return world.op != NULL && world.asked;
 }
 
-static void gives_up(void)
+static inline void gives_up(void)
 {
     kernel_complete(-ECANCELED);
 }
 
-static bool lives(void)
+static inline bool lives(void)
 {
     return world.task != NULL && !asyncio_task_done(world.task);
 }
 
-static void cancels(void)
+static inline void cancels(void)
 {
     HOLDS(asyncio_task_cancel(world.task), "a task that lives is not cancelled");
     world.cancels++;
 }
 
 /* Timers of up to a second are due in the next iteration. */
-static void time_passes(void)
+static inline void time_passes(void)
 {
     asyncio_loop_advance_time(world.loop, 1);
     world.timed_out = true;
 }
 
-static bool always(void)
+static inline bool always(void)
 {
     return true;
 }
@@ -226,14 +226,14 @@ static void world_make(const struct event *events, int count, bool lets_go_at_on
 }
 
 /* Iterations until the chooser has ended and nothing is ready. */
-static void world_run(void)
+static inline void world_run(void)
 {
     for (int i = 0; i < 200 && (!world.over || others_wait()); i++)
         asyncio_ignore(asyncio_loop_run_once(world.loop, 0));
     HOLDS(world.over, "it goes on and on");
 }
 
-static void world_end(void)
+static inline void world_end(void)
 {
     CHECK_INT(asyncio_loop_close(world.loop), 0);
     asyncio_task_unref(world.task);
