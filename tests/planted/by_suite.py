@@ -6,7 +6,6 @@ torture; all the others; those of the world and of very many; the torture of all
 import json
 import pathlib
 import re
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from planting import ROOT, Verdict, run
@@ -93,7 +92,10 @@ class Suite:
         near = self.near(bug)
         if not near or self.tree.compile(self.build, *map(self.target_of, near)):
             return None
+        first = "@uring" if "uring" in bug.file else "@epoll"
         entries = [one for one in self.entries() if one.name.split("@")[0] in near]
+        entries.sort(key=lambda one: (not one.name.endswith(first),
+                                      near.index(one.name.split("@")[0])))
         return (self.first_failure([one for one in entries if not one.tortures], NEAR_LIMIT) or
                 self.by_torture([one for one in entries if one.tortures], NEAR_RUNS))
 

@@ -34,10 +34,19 @@ class Verdict(typing.NamedTuple):
     by: str                         # what noticed it, or why it was not noticed
 
 
+def started_by(pid):
+    """It, and what it started, and so on: a test runs in a process group of its own."""
+    yield pid
+    with contextlib.suppress(OSError):
+        for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            for child in (thread / "children").read_text().split():
+                yield from started_by(int(child))
+
+
 def stop(process):
-    """It, and what it started; its own group is ended, whatever it has become."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    for pid in list(started_by(process.pid)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     process.communicate()
 
 
@@ -46,7 +55,7 @@ def run(command, directory, limit=1800, environment=None):
     process = subprocess.Popen(
         [str(word) for word in command], cwd=directory, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-        env={**os.environ, **(environment or {})}, start_new_session=True)
+        env={**os.environ, **(environment or {})})
     try:
         output, _ = process.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
