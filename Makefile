@@ -120,11 +120,15 @@ simulation: setup ## servers and clients on a simulated network, by seeds; ARGS=
 	$(call build,dev,simulate)
 	@python3 tests/simulation/run.py build/dev $(ARGS)
 
+COVERAGE_RUNS ?= 25
 .PHONY: coverage
-coverage: setup-all ## which lines and branches of src/ the tests run
+coverage: setup-all ## which branches of src/ the tests run, and COVERAGE_RUNS=25 of torture of each
 	$(call build,coverage)
-	@ctest --preset coverage --parallel $(JOBS) -LE 'torture|house|soak'
-	@gcovr --root . --filter src/ --exclude '.*_test\.c' --sort-uncovered build/coverage
+	$(call build,coverage-torture)
+	@rm -f build/coverage/profiles/* build/coverage-torture/profiles/*
+	@ctest --preset coverage --parallel $(JOBS) -LE 'torture|soak' -E 'house|gate|refused/sysctl'
+	@python3 tests/torture/run.py build/coverage-torture --max $(COVERAGE_RUNS)
+	@python3 tools/coverage.py build/coverage build/coverage-torture
 
 .PHONY: tidy
 tidy: setup-all ## clang's warnings, clang-tidy, and the rules of the house

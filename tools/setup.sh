@@ -16,7 +16,7 @@ needed="$needed libcurl4-openssl-dev|libcurl4-gnutls-dev libpq-dev libhiredis-de
     nginx-light|nginx curl wrk iproute2"
 # What the gate counts with (bench/gate).
 needed="$needed valgrind strace"
-extra='clang clang-format clang-tidy libclang-rt-14-dev llvm gcovr afl++'
+extra='clang clang-format clang-tidy libclang-rt-14-dev llvm afl++'
 # Peers to measure against.  tokio is not among them: it needs a newer Rust than Debian has.
 extra="$extra libuv1-dev libst-dev libev-dev libevent-dev libboost-dev liburing-dev python3-venv
     golang-go@go"

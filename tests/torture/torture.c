@@ -65,7 +65,6 @@ static struct report_slot *own_slot;      /* in the process of a run */
 static struct fault_plan own_plan;
 
 int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
-void __gcov_dump(void) __attribute__((weak));
 
 /* ---- in the process of a run ---------------------------------------------------------------- */
 
@@ -149,8 +148,6 @@ static void be_child(const struct torture *torture, int subject, struct job *job
     dup2(job->output, STDERR_FILENO);
     sigprocmask(SIG_SETMASK, mask, NULL);
     bool ok = run_subject(torture, subject, &job->plan, job->slot);
-    if (__gcov_dump)
-        __gcov_dump();
     _exit(ok ? 0 : 1);
 }
 
