@@ -811,7 +811,8 @@ int asyncio_stream_get_sockname(const asyncio_stream *stream, asyncio_address *a
 
 /* Handles one connection, in a task of its own.  The stream is lent: it is closed and freed when
  * the handler returns, before that asyncio_stream_free only closes it.  A failure is reported to
- * the exception handler, but not -ECANCELED, nor that the peer went away. */
+ * the exception handler, but not -ECANCELED, nor that the peer went away, nor ASYNCIO_ECLOSED where
+ * the server closed or aborted its clients. */
 typedef int asyncio_stream_handler(asyncio_stream *stream, void *arg);
 
 /* Makes the lent stream its caller's, to be freed by it. */

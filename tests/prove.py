@@ -60,7 +60,7 @@ def parts(build, share):
                {"seeds": r"^simulation: seeds=(\d+)",
                 "faults": r"(?:lost|resets|stalls|refusals|short_transfers|no_\w+|spurious)=(\d+)",
                 "failures": r"^simulation: .*failures=(\d+)"})
-    for backend in "epoll", "poll", "uring":
+    for backend in "epoll", "poll", "uring", "sim":
         row = r"^total\s+\d+\s+"
         yield Part(f"torture on {backend}",
                    [python, TESTS / "torture" / "run.py", build, "--backend", backend,

@@ -18,6 +18,7 @@ struct client {
     asyncio_task *task;            /* a reference, once there is one */
     struct asyncio_transport *tls; /* a reference; NULL: none */
     asyncio_future shaken;         /* with TLS: hands */
+    bool closed_by_server;         /* while the handler went on */
 };
 
 static struct client *client_of(struct asyncio_stream *stream)
@@ -76,9 +77,13 @@ static void end_handling(struct client *client, bool ran)
 
 /* ---- the handler's task ---- */
 
-/* A peer that goes away is everyday life to a server. */
-static bool worth_reporting(const struct asyncio_server *server, int r)
+/* A peer that goes away is everyday life to a server, and who closes its clients knows of it. */
+static bool worth_reporting(const struct client *client, int r)
 {
+    const struct asyncio_server *server = client->base.server;
+
+    if (r == ASYNCIO_ECLOSED && client->closed_by_server)
+        return server->loop->debug;
     switch (r) {
     case -ECANCELED:
     case ASYNCIO_EEXIT: return false;
@@ -115,7 +120,7 @@ static int run_handler(void *arg)
         return r == -ECANCELED ? r : 0;
     }
     r = server->handler(&client->direct.stream, server->arg);
-    if (worth_reporting(server, r))
+    if (worth_reporting(client, r))
         loop_report(server->loop, "unhandled error in the handler of a connection", r,
                     &(asyncio_exception_context){ .task = task_current });
     end_handling(client, true);
@@ -185,6 +190,7 @@ static int start(struct asyncio_server *server, int fd, const asyncio_address *f
     }
     client->tls = NULL;
     client->shaken = (asyncio_future){ 0 };
+    client->closed_by_server = false;
     int r = server->tls.context == NULL ? open_plain(client, server, fd, from)
                                         : open_tls(client, server, fd, from);
     if (r < 0) {
@@ -205,16 +211,23 @@ static void cancel(struct server_client *base)
     base->cancelled = task != task_current && asyncio_task_cancel(task);
 }
 
+static struct asyncio_stream *stream_to_close(struct server_client *base)
+{
+    struct client *client = client_of_base(base);
+
+    client->closed_by_server = true;
+    give_handshake_up(client);
+    return &client->direct.stream;
+}
+
 static void close_client(struct server_client *base)
 {
-    give_handshake_up(client_of_base(base));
-    asyncio_stream_close(&client_of_base(base)->direct.stream);
+    asyncio_stream_close(stream_to_close(base));
 }
 
 static void abort_client(struct server_client *base)
 {
-    give_handshake_up(client_of_base(base));
-    asyncio_stream_abort(&client_of_base(base)->direct.stream);
+    asyncio_stream_abort(stream_to_close(base));
 }
 
 const struct server_client_type stream_client_type = {

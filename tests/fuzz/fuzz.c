@@ -3,10 +3,10 @@
 #include "fuzz.h"
 
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <unistd.h>
 
-static atomic_long blocks;
+#include "../counted.h"
+
 static const char *allowed;
 
 bool fuzz_talks(void)
@@ -43,25 +43,9 @@ static void hear(void *arg, enum asyncio_log_level level, const char *text)
     MUST(allowed != NULL && strstr(text, allowed) != NULL, "the library said: %s", text);
 }
 
-/* Counts the blocks that live. */
-static void *allocate(void *arg, void *memory, size_t size)
-{
-    (void)arg;
-    if (size == 0) {
-        if (memory != NULL)
-            atomic_fetch_sub(&blocks, 1);
-        free(memory);
-        return NULL;
-    }
-    void *block = realloc(memory, size);
-    if (memory == NULL && block != NULL)
-        atomic_fetch_add(&blocks, 1);
-    return block;
-}
-
 static void prepare(void)
 {
-    asyncio_set_allocator(allocate, NULL);
+    asyncio_set_allocator(counted_allocate, NULL);
     asyncio_set_log_function(hear, NULL, ASYNCIO_LOG_WARNING);
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
+#include "sockets.h"
 #include "task/task.h"
 #ifdef ASYNCIO_TLS
 #include <openssl/err.h>
@@ -289,24 +290,6 @@ static int lives(void *arg)
 }
 
 /* ---- all of it ---- */
-
-static int open_socket(asyncio_stream **stream, int fd, size_t limit)
-{
-    return asyncio_open_connection(stream, NULL, 0,
-                                   &(asyncio_connection_options){ .limit = limit, .socket = &fd });
-}
-
-static int open_over_transport(asyncio_stream **stream, int fd, size_t limit)
-{
-    asyncio_future done = { 0 };
-    int r = asyncio_stream_new(stream, NULL, limit);
-
-    if (r < 0)
-        return r;
-    asyncio_loop_connect_accepted_socket(asyncio_get_running_loop(), &done,
-                                         asyncio_stream_protocol(*stream), fd, NULL);
-    return asyncio_future_await(&done);
-}
 
 static int open_sockets(enum kind kind, size_t limit)
 {

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
+#include "sockets.h"
 
 enum { TEXT_MAX = 48 * 1024, CALLS_MAX = 64, PIECES_MAX = 128, SEPARATORS_MAX = 3 };
 
@@ -399,24 +400,6 @@ static int writes(void *arg)
     else
         MUST(asyncio_stream_write_eof(script->writer) == 0, "no end of writing");
     return 0;
-}
-
-static int open_socket(asyncio_stream **stream, int fd, size_t limit)
-{
-    return asyncio_open_connection(stream, NULL, 0,
-                                   &(asyncio_connection_options){ .limit = limit, .socket = &fd });
-}
-
-static int open_over_transport(asyncio_stream **stream, int fd, size_t limit)
-{
-    asyncio_future done = { 0 };
-    int r = asyncio_stream_new(stream, NULL, limit);
-
-    if (r < 0)
-        return r;
-    asyncio_loop_connect_accepted_socket(asyncio_get_running_loop(), &done,
-                                         asyncio_stream_protocol(*stream), fd, NULL);
-    return asyncio_future_await(&done);
 }
 
 static int open_both(struct script *script)

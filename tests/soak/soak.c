@@ -10,13 +10,13 @@
 #include <asyncio.h>
 #include <dirent.h>
 #include <math.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "counted.h"
 #include "series.h"
 #include "tls/certificates.h"
 
@@ -37,23 +37,6 @@ static unsigned draw(unsigned limit)
 }
 
 /* ---- what is counted ---- */
-
-static atomic_long blocks;
-
-static void *allocate(void *arg, void *memory, size_t size)
-{
-    (void)arg;
-    if (size == 0) {
-        if (memory != NULL)
-            atomic_fetch_sub(&blocks, 1);
-        free(memory);
-        return NULL;
-    }
-    void *block = realloc(memory, size);
-    if (memory == NULL && block != NULL)
-        atomic_fetch_add(&blocks, 1);
-    return block;
-}
 
 static double resident_kib(void)
 {
@@ -364,7 +347,7 @@ int main(int argc, char **argv)
 {
     soak.seconds = argc > 1 ? strtod(argv[1], NULL) : 60;
     soak.random = 1;
-    asyncio_set_allocator(allocate, NULL);
+    asyncio_set_allocator(counted_allocate, NULL);
     asyncio_set_log_function(hear, NULL, ASYNCIO_LOG_WARNING);
     int r = asyncio_run(runs, NULL);
     if (r < 0)

@@ -5,10 +5,12 @@
 
 What can be tortured is what CTest has with the label "torture"; with words, only those entries
 whose name contains one.  --max is the number of runs of one test, 0 (the default) all there are.
+On the back end sim the suites that tests/simulation/left_out.txt has as a whole are left out.
 """
 import argparse
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -17,6 +19,14 @@ import time
 
 TOTAL = re.compile(r"^TORTURE (\d+) subjects, (\d+) runs, (\d+) failures: (\d+) calls failed, "
                    r"(\d+) tasks cancelled", re.M)
+LEFT_OUT = pathlib.Path(__file__).resolve().parents[1] / "simulation" / "left_out.txt"
+
+
+def left_out(backend):
+    """The suites that have nothing to do with a back end."""
+    if backend != "sim":
+        return set()
+    return set(re.findall(r"^(\S+): ", LEFT_OUT.read_text(), re.M))
 
 
 def entries(build):
@@ -54,7 +64,11 @@ def main():
     sums = [0, 0, 0, 0, 0]
 
     print(row("", "subjects", "runs", "failures", "failed", "cancelled", "seconds"), flush=True)
+    without = left_out(arguments.backend)
     for name, command in entries(arguments.build):
+        if name in without:
+            print(f"{name}: not on {arguments.backend}")
+            continue
         if arguments.words and not any(word in name for word in arguments.words):
             continue
         if not command or not os.path.exists(command[0]):
