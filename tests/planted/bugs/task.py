@@ -49,8 +49,9 @@ BUGS = [
         "    if (r == 0 && future == &self->future)\n        r = -EDEADLK;\n    if (r < 0)\n"
         "        return r;\n    struct future_wait",
         "    if (r < 0)\n        return r;\n    struct future_wait"),
-    Bug("second request is taken for an answer", "src/task/await.c",
-        "    if (waiting->asked || waiting->op", "    if (waiting->op"),
+    Bug("request that meets the end of an operation is lost", "src/task/await.c",
+        "    if (waiting->asked || waiting->op->private_.state_ != OP_WAITING)\n        return false;",
+        "    if (waiting->asked || waiting->op->private_.state_ != OP_WAITING)\n        return true;"),
     Bug("operation's end and a request: the request is dropped", "src/task/await.c",
         "    settle_requests(self, waiting.asked, waiting.result);\n", ""),
     Bug("request inside a wait is not counted", "src/task/cancel.c",
