@@ -1,4 +1,4 @@
-/* sockets.h - streams of a socket that is there, read directly or through a transport, for targets. */
+/* sockets.h - streams of a socket, read directly or through a transport, for fuzz targets. */
 #ifndef ASYNCIO_TESTS_FUZZ_SOCKETS_H
 #define ASYNCIO_TESTS_FUZZ_SOCKETS_H
 
