@@ -102,7 +102,7 @@ differential: setup ## random programs here and on CPython 3.13 or later; ARGS="
 
 SHARE ?= 1
 .PHONY: prove
-prove: setup ## all of that for some minutes, and one table; ten times as long with SHARE=10
+prove: setup ## all of that for some twenty minutes, and one table; ten times as long with SHARE=10
 	$(call build,dev)
 	@python3 tests/prove.py build/dev --share $(SHARE) $(ARGS)
 
