@@ -2,9 +2,10 @@
  * what it likes, within what the real one may do.
  *
  * A request is taken at the next enter.  From then on it is the kernel's: it may end at any enter,
- * or not; a receive writes to its buffer at that moment.  Asked to cancel one, the kernel ends it
- * with -ECANCELED or -EINTR, finds it finished, or is too late: it ends later, as if nobody had
- * asked.  Which of these is a choice of the explorer.
+ * or not; a receive writes to its buffer at that moment.  Where a run allows for interruptions it
+ * may also end with -EINTR, though nobody has asked, and is to be begun anew.  Asked to cancel one,
+ * the kernel ends it with -ECANCELED or -EINTR, finds it finished, or is too late: it ends later,
+ * as if nobody had asked.  Which of these is a choice of the explorer.
  */
 #ifndef ASYNCIO_TESTS_MODEL_KERNEL_H
 #define ASYNCIO_TESTS_MODEL_KERNEL_H
@@ -19,6 +20,7 @@ enum { ENTRIES = 16, REQUESTS_MAX = 16, MOVED = 3, RING_FD = 1 << 20, FROM_KERNE
 
 struct request {
     bool there, too_late; /* to be cancelled */
+    bool given_up;        /* ended with -EINTR, and its owner wants no more of it */
     struct io_uring_sqe sqe;
 };
 
@@ -28,7 +30,9 @@ static struct kernel {
     unsigned sq_head, sq_tail, sq_flags, cq_head, cq_tail;
     struct request requests[REQUESTS_MAX];
     bool (*writes)(uint64_t user_data, char *buffer); /* false: it is not its own any more */
+    bool (*cancelled)(uint64_t user_data);            /* by its owner, not by the end of a run */
     const char *violation;                            /* what went wrong first */
+    int interruptions;                                /* so many may still come */
     int64_t now_ns;
 } kernel;
 
@@ -89,7 +93,10 @@ static int cancel_request(struct request *request)
     case 0: end_request(request, -ECANCELED); return 0;
     case 1: end_request(request, MOVED); return -ENOENT;
     case 2: request->too_late = true; return -EALREADY;
-    default: end_request(request, -EINTR); return 0;
+    default:
+        request->given_up = kernel.cancelled(request->sqe.user_data);
+        end_request(request, -EINTR);
+        return 0;
     }
 }
 
@@ -104,6 +111,14 @@ static void cancel_requests(const struct io_uring_sqe *sqe)
     post(sqe->user_data, result, 0);
 }
 
+/* Its owner has heard of the end: what comes with the same word is another one. */
+static void kernel_forget(uint64_t user_data)
+{
+    for (int i = 0; i < REQUESTS_MAX; i++)
+        if (kernel.requests[i].sqe.user_data == user_data)
+            kernel.requests[i].given_up = false;
+}
+
 static void take_request(const struct io_uring_sqe *sqe)
 {
     int i = 0;
@@ -112,6 +127,9 @@ static void take_request(const struct io_uring_sqe *sqe)
         cancel_requests(sqe);
         return;
     }
+    for (int k = 0; k < REQUESTS_MAX; k++)
+        if (kernel.requests[k].given_up && kernel.requests[k].sqe.user_data == sqe->user_data)
+            violate("what was cancelled is begun anew");
     while (i < REQUESTS_MAX && kernel.requests[i].there)
         i++;
     if (i == REQUESTS_MAX)
@@ -126,7 +144,7 @@ static void take_all(const struct ring *ring)
         take_request(&kernel.sqes[kernel.sq_head++ % ENTRIES]);
 }
 
-/* One request that moves bytes may end, or must. */
+/* One request that moves bytes may end, or must; or it is interrupted. */
 static void work(bool must)
 {
     int able[REQUESTS_MAX], count = 0;
@@ -139,9 +157,14 @@ static void work(bool must)
             violate("the loop waits for what will never come");
         return;
     }
-    int chosen = choose(must ? count : count + 1);
-    if (chosen < count)
+    int ways = kernel.interruptions > 0 ? 2 * count : count;
+    int chosen = choose(must ? ways : ways + 1);
+    if (chosen < count) {
         end_request(&kernel.requests[able[chosen]], MOVED);
+    } else if (chosen < ways) {
+        kernel.interruptions--;
+        end_request(&kernel.requests[able[chosen - count]], -EINTR);
+    }
 }
 
 /* ---- what the library calls: the linker sees to it ---- */

@@ -69,6 +69,13 @@ static bool kernel_writes(uint64_t user_data, char *buffer)
     return true;
 }
 
+static bool is_cancelled(uint64_t user_data)
+{
+    const struct subject *subject = subject_of(user_data);
+
+    return subject != NULL && subject->cancels > 0;
+}
+
 static void submit(struct subject *subject);
 
 static void is_done(asyncio_op *op, int result)
@@ -78,6 +85,7 @@ static void is_done(asyncio_op *op, int result)
     if (!subject->submitted)
         violate("done was called twice");
     subject->submitted = false;
+    kernel_forget(word_of(subject));
     if (kernel_has(word_of(subject)))
         violate("done was called, and the kernel has the operation");
     if ((result == MOVED) != subject->ended)
@@ -180,12 +188,20 @@ static void do_step(int submits_most)
 
 /* ---- schedules ---- */
 
-static void make_world(int again)
+/* What is allowed for in all schedules of one exploration. */
+struct bounds {
+    int steps, submits, again; /* of the receive: at most, and by its own `done` */
+    int interruptions;
+};
+
+static void make_world(const struct bounds *bounds)
 {
     memset(&world, 0, sizeof world);
     memset(&kernel, 0, sizeof kernel);
     kernel.writes = kernel_writes;
-    world.subjects[0].again = again;
+    kernel.cancelled = is_cancelled;
+    kernel.interruptions = bounds->interruptions;
+    world.subjects[0].again = bounds->again;
     CHECK_INT(
         asyncio_proactor_event_loop_new(&world.loop, &(asyncio_loop_options){ .backend = "uring" }),
         0);
@@ -208,22 +224,22 @@ static void end_world(void)
 }
 
 /* What was violated first, or NULL. */
-static const char *explore_steps(int steps, int submits_most, int again)
+static const char *explore_steps(const struct bounds *bounds)
 {
     explore_begin();
     do {
-        make_world(again);
-        for (int i = 0; i < steps && kernel.violation == NULL; i++)
-            do_step(submits_most);
+        make_world(bounds);
+        for (int i = 0; i < bounds->steps && kernel.violation == NULL; i++)
+            do_step(bounds->submits);
         if (kernel.violation == NULL)
             end_world();
     } while (kernel.violation == NULL && explore_next());
     return kernel.violation;
 }
 
-static void check_steps(const char *name, int steps, int submits_most, int again)
+static void check_steps(const char *name, const struct bounds *bounds)
 {
-    const char *violation = explore_steps(steps, submits_most, again);
+    const char *violation = explore_steps(bounds);
 
     HOLDS(violation == NULL, "%s: %s", name, violation);
     explore_report(name);
@@ -231,8 +247,14 @@ static void check_steps(const char *name, int steps, int submits_most, int again
 
 TEST(buffers_are_the_kernels_until_it_lets_go)
 {
-    check_steps("receive and send, six steps", 6, 1, 0);
-    check_steps("receive that begins again, six steps", 6, 2, 1);
+    check_steps("receive and send, six steps", &(struct bounds){ 6, 1, 0, 0 });
+    check_steps("receive that begins again, six steps", &(struct bounds){ 6, 2, 1, 0 });
+}
+
+/* Nobody but the loop hears of that. */
+TEST(an_interrupted_request_goes_on)
+{
+    check_steps("two interruptions, five steps", &(struct bounds){ 5, 1, 0, 2 });
 }
 
 /* ---- planted ---- */
@@ -259,7 +281,7 @@ TEST(planted_bug_is_found)
 
     if (child == 0) {
         lets_go_early = true;
-        const char *violation = explore_steps(5, 1, 0);
+        const char *violation = explore_steps(&(struct bounds){ 5, 1, 0, 0 });
         printf("  planted: a cancel lets go at once            %9lu schedules, then: %s\n",
                explorer.schedules + 1, violation != NULL ? violation : "nothing was found");
         fflush(stdout);
