@@ -71,7 +71,9 @@ static bool cancel_gather(struct wait *wait, const char *reason)
 /* Waits until all is noted; `r` is what went wrong before. */
 static int wait_for_all(struct gather *gather, int r)
 {
-    static const struct wait_type type = { .what = "gathers", .cancel = cancel_gather };
+    static const struct wait_type type = { .what = "gathers",
+                                           .cancel = cancel_gather,
+                                           .passes_on = true };
 
     if (gather->left == 0) {
         task_spend(task_current, 1);

@@ -2,14 +2,17 @@
  *
  * A request goes inward first: what the task awaits is cancelled, and the task hears of it when
  * that has ended.  Tasks that await one another, of which there may be very many, are gone through
- * in a loop; if that leads round in a circle, one of them is told at once.  Only if there is
- * nothing to cancel (the task is ready, or has not started) the request is kept and delivered when
- * the task next resumes, or begins to wait.  Requests are counted apart from that, so that a scope
- * can tell its own from those of others.
+ * in a loop; if that leads round in a circle, one of them is told at once.  Tasks that gather pass
+ * it on to theirs, by recursion as far as a small stack allows; from there on they are put off
+ * until the stack is unwound.  Only if there is nothing to cancel (the task is ready, or has not
+ * started) the request is kept and delivered when the task next resumes, or begins to wait.
+ * Requests are counted apart from that, so that a scope can tell its own from those of others.
  */
 #include <stdio.h>
 
 #include "task/task.h"
+
+enum { DEPTH_MAX = 32 }; /* of gathers in gathers, within 16 KiB of stack */
 
 bool asyncio_task_cancel(asyncio_task *task)
 {
@@ -62,6 +65,56 @@ static void break_circle(asyncio_task *task)
     task_wake(task);
 }
 
+static void ask_to_give_up(asyncio_task *task)
+{
+    struct wait *wait = task->waiting;
+
+    if (wait == NULL || wait->type->cancel == NULL ||
+        !wait->type->cancel(wait, task->future.reason_))
+        task->must_cancel = true;
+}
+
+static asyncio_task *put_off_task(struct asyncio_link_ *link)
+{
+    return CONTAINER_OF(link, asyncio_task, resume.queued_.link_);
+}
+
+/* One that gathers is in no queue while it waits: `resume` is free. */
+static void put_off(asyncio_task *task)
+{
+    if (!task->put_off)
+        list_push_back(&task->scheduler->put_off, &task->resume.queued_.link_);
+    task->put_off = true;
+}
+
+/* Each once, also where tasks gather one another in a circle. */
+static void catch_up(struct scheduler *scheduler)
+{
+    struct asyncio_link_ *link;
+
+    for (link = scheduler->put_off.next_; link != NULL; link = link->next_) {
+        scheduler->cancel_depth++;
+        ask_to_give_up(put_off_task(link));
+        scheduler->cancel_depth--;
+    }
+    while ((link = list_pop_front(&scheduler->put_off)) != NULL)
+        put_off_task(link)->put_off = false;
+}
+
+static void pass_on(asyncio_task *task)
+{
+    struct scheduler *scheduler = task->scheduler;
+
+    if (scheduler->cancel_depth == DEPTH_MAX) {
+        put_off(task);
+        return;
+    }
+    scheduler->cancel_depth++;
+    ask_to_give_up(task);
+    if (--scheduler->cancel_depth == 0)
+        catch_up(scheduler);
+}
+
 bool asyncio_task_cancel_with(asyncio_task *task, const char *reason)
 {
     if (task_done(task)) {
@@ -74,9 +127,10 @@ bool asyncio_task_cancel_with(asyncio_task *task, const char *reason)
         break_circle(task);
         return true;
     }
-    struct wait *wait = task->waiting;
-    if (wait == NULL || wait->type->cancel == NULL || !wait->type->cancel(wait, reason))
-        task->must_cancel = true;
+    if (task->waiting != NULL && task->waiting->type->passes_on)
+        pass_on(task);
+    else
+        ask_to_give_up(task);
     return true;
 }
 

@@ -28,6 +28,7 @@ struct wait_type {
     bool (*cancel)(struct wait *wait, const char *reason);
     bool keeps_cancel; /* task_park() does not deliver: the request stays for the next wait */
     bool of_task;      /* the object is a task's future */
+    bool passes_on;    /* cancel() cancels other tasks; the wait is a waiter's */
 };
 
 struct wait {
@@ -48,6 +49,7 @@ struct asyncio_task {
     int cancelling;
     bool must_cancel; /* requested, and not yet delivered */
     bool asked;       /* while a request is passed on: by this one */
+    bool put_off;     /* while requests are passed on: it is in the scheduler's list for that */
     bool started;
     bool late;   /* it has ended, and lasts until its callbacks have run */
     bool later;  /* others came meanwhile: once more */
@@ -91,9 +93,11 @@ struct scheduler {
     uint64_t name, last_name; /* numbers for names: the last given, and the last there is */
     struct stack_pool stacks;
     asyncio_task_factory *factory;
-    size_t allocated; /* tasks whose stacks are in use, ended ones included */
-    bool watching;    /* for stack overflows, in this run */
-    bool orphaned;    /* the loop is gone; the last task takes this with it */
+    int cancel_depth;             /* of requests that are passed on by those they reach */
+    struct asyncio_link_ put_off; /* tasks that have still to pass one on, by their `resume` */
+    size_t allocated;             /* tasks whose stacks are in use, ended ones included */
+    bool watching;                /* for stack overflows, in this run */
+    bool orphaned;                /* the loop is gone; the last task takes this with it */
 };
 
 /* The loop's scheduler, made when first needed; NULL: no memory. */

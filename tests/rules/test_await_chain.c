@@ -1,4 +1,5 @@
-/* test_await_chain.c - cancelling tasks that await one another: in a long row, and in a circle.
+/* test_await_chain.c - cancelling tasks that await or gather one another: in a long row, and in a
+ * circle.
  *
  * asyncio passes a request on by recursion, and ends both in a RecursionError; here the innermost
  * hears of it, and in a circle one of those in it.
@@ -113,4 +114,105 @@ TEST(tasks_that_await_each_other_are_reported_and_cancelled)
     log_allow("awaits a task");
     log_allow("joins a task");
     CHECK_INT(RUN_RESULT(hold_circle, NULL), -EDEADLK);
+}
+
+/* ---- gathers in gathers ---- */
+
+static struct tree {
+    asyncio_task *inmost;
+    int depth, ended; /* with -ECANCELED */
+} tree;
+
+/* Each level has a call that goes deeper and one that sleeps. */
+static int gathers_deeper(void *arg)
+{
+    int level = *(int *)arg + 1;
+    int r;
+
+    tree.inmost = asyncio_current_task();
+    if (level < tree.depth)
+        r = asyncio_gather({ gathers_deeper, &level }, { sleeps, NULL });
+    else
+        r = sleeps(NULL);
+    tree.ended += r == -ECANCELED;
+    return r;
+}
+
+static int cancel_tree(void *arg)
+{
+    int zero = 0;
+    asyncio_task *task;
+
+    (void)arg;
+    TRY(asyncio_create_task(&task, gathers_deeper, &zero, NULL));
+    int r = 0;
+    for (int i = 0; i < tree.depth && r == 0; i++)
+        r = asyncio_sleep(0);
+    asyncio_task_cancel(task);
+    if (r == 0 && !test_is_torture())
+        CHECK_INT(asyncio_task_cancelling(tree.inmost), 1); /* it has heard of it at once */
+    asyncio_ignore(asyncio_task_join(task));
+    asyncio_task_unref(task);
+    if (r == 0 && !test_is_torture())
+        CHECK_INT(tree.ended, tree.depth);
+    return r;
+}
+
+static int cancel_tree_on_a_small_stack(void *arg)
+{
+    asyncio_task *task;
+
+    TRY(asyncio_create_task(&task, cancel_tree, arg,
+                            &(asyncio_task_options){ .stack_size = 32768 }));
+    int r = asyncio_task_join(task);
+    asyncio_task_unref(task);
+    return r;
+}
+
+/* GAT-06: the request reaches the calls of very many gathers in gathers, in the same call. */
+TEST(CAN_04_very_many_gathers_in_gathers_are_cancelled)
+{
+    tree = (struct tree){ .depth = test_is_torture() ? 40 : CHAIN_MAX };
+    RUN(cancel_tree_on_a_small_stack, NULL);
+}
+
+/* Task i gathers the next, and the last the first. */
+static int gather_next(void *arg)
+{
+    const int *next = arg;
+    asyncio_task *gathered = chain.tasks[*next];
+
+    if (gathered == NULL)
+        return 0;
+    return asyncio_gather_futures((asyncio_future *[]){ asyncio_task_future(gathered) }, 1, NULL);
+}
+
+static int cancel_circle_of_gathers(void *arg)
+{
+    int r = 0;
+
+    (void)arg;
+    for (int i = 0; i < chain.count; i++)
+        chain.tasks[i] = NULL;
+    for (int i = 0; i < chain.count && r == 0; i++)
+        r = asyncio_create_task(&chain.tasks[i], gather_next, &chain.next[i], NULL);
+    r = r == 0 ? asyncio_sleep(0) : r;
+    if (r == 0)
+        asyncio_task_cancel(chain.tasks[0]); /* it returns */
+    for (int i = 0; i < chain.count; i++)
+        asyncio_task_unref(chain.tasks[i]);
+    return r;
+}
+
+/* Nobody can end them, but that does not take for ever: the loop ends with them. */
+TEST(a_circle_of_gathers_is_passed_round_once)
+{
+    test_needs_thread_count();
+    log_allow("deadlock");
+    log_allow("gathers, cancelling");
+    log_allow("the loop was closed while a task was pending");
+    chain.count = 100;
+    for (int i = 0; i < chain.count; i++)
+        chain.next[i] = (i + 1) % chain.count;
+    RUN(cancel_circle_of_gathers, NULL);
 }
