@@ -26,9 +26,9 @@ static void read_name(struct reader *reader, struct ps_task *task)
 
     bytes_at(reader, task->address + table->task_name, task->name, size);
     task->name[sizeof task->name - 1] = '\0';
-    if (task->name[0] == '\0')
-        snprintf(task->name, sizeof task->name, "Task-%llu",
-                 (unsigned long long)word_at(reader, task->address + table->task_name_number));
+    uint64_t number = word_at(reader, task->address + table->task_name_number);
+    if (task->name[0] == '\0' && number != 0) /* else it is the name that it was given */
+        snprintf(task->name, sizeof task->name, "Task-%llu", (unsigned long long)number);
 }
 
 static int read_task(const struct target *target, struct ps_task *task, uint64_t address)

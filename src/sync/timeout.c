@@ -113,12 +113,8 @@ int asyncio_timeout_exit(asyncio_timeout *timeout, int r)
     return r < 0 || error == 0 ? r : error;
 }
 
-/* Adding to the heap cannot fail when a timer has just left it, so that a failure leaves all as it
- * was: either there was no timer, or one that expires in the next iteration. */
 int asyncio_timeout_reschedule(asyncio_timeout *timeout, double when)
 {
-    bool soon = (timeout->timer_.handle.state_ & HANDLE_STATE_MASK) == HANDLE_READY;
-
     if (timeout->state_ != ACTIVE)
         return ASYNCIO_ESTATE;
     if (timeout->scope_.error_ < 0)
@@ -126,13 +122,13 @@ int asyncio_timeout_reschedule(asyncio_timeout *timeout, double when)
     if (isnan(when))
         return -EINVAL;
     asyncio_loop *loop = timeout->scope_.task_->loop;
+    int r = loop_check(loop);
+    if (r < 0)
+        return r;
     asyncio_timer_cancel(&timeout->timer_);
-    int r = start_at(timeout, loop, when);
-    if (r < 0 && soon)
-        expire_soon(timeout, loop);
-    if (r == 0)
-        timeout->when_ = when;
-    return r;
+    asyncio_ignore(start_at(timeout, loop, when)); /* nothing is left that it could refuse */
+    timeout->when_ = when;
+    return 0;
 }
 
 double asyncio_timeout_when(const asyncio_timeout *timeout)

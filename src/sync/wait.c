@@ -48,19 +48,18 @@ static int count_done(const struct members *members)
 
     for (size_t i = 0; i < members->count; i++)
         n += !member_pending(&members->list[i]);
-    return n < INT_MAX ? (int)n : INT_MAX;
+    return (int)n; /* not more than asyncio_wait() takes */
 }
 
 static int wait_for_members(struct waiting *waiting, asyncio_loop *loop, double timeout)
 {
     static const struct wait_type type = WAITER_TYPE("waits for several futures");
-    int r = 0;
 
+    /* Of the loop that runs, with a timer of its own: nothing that it could refuse. */
     if (timeout != INFINITY)
-        r = asyncio_loop_call_later(loop, &waiting->timer, timeout, time_is_over, waiting);
-    if (r < 0)
-        return r;
-    r = waiter_wait_alone(&waiting->waiter, &type, NULL);
+        asyncio_ignore(
+            asyncio_loop_call_later(loop, &waiting->timer, timeout, time_is_over, waiting));
+    int r = waiter_wait_alone(&waiting->waiter, &type, NULL);
     asyncio_timer_cancel(&waiting->timer);
     return r < 0 ? r : count_done(&waiting->members);
 }
@@ -74,7 +73,7 @@ int asyncio_wait(asyncio_future *const *futures, size_t count, double timeout,
 
     if (r < 0)
         return r;
-    if (count == 0 || isnan(timeout) || (unsigned)when > ASYNCIO_FIRST_EXCEPTION)
+    if (count == 0 || count > INT_MAX || isnan(timeout) || (unsigned)when > ASYNCIO_FIRST_EXCEPTION)
         return -EINVAL;
     r = futures_bind(futures, count, self->loop);
     if (r == 0)

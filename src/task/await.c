@@ -37,13 +37,10 @@ static void settle_requests(asyncio_task *self, bool asked, int result)
         self->must_cancel = true;
 }
 
-int await_future(asyncio_future *future, const struct wait_type *type)
+static int await_future(asyncio_task *self, asyncio_future *future, const struct wait_type *type)
 {
-    asyncio_task *self;
-    int r = task_require(&self);
+    int r = future_bind(future, self->scheduler->loop);
 
-    if (r == 0)
-        r = future_bind(future, self->scheduler->loop);
     if (r == 0 && future == &self->future)
         r = -EDEADLK;
     if (r < 0)
@@ -65,7 +62,7 @@ static int wait_for_end(asyncio_future *future, const struct wait_type *type)
     if (r < 0)
         return r;
     if (!future_done(future))
-        return await_future(future, type);
+        return await_future(self, future, type);
     task_spend(self, 1);
     return 0;
 }
@@ -166,11 +163,9 @@ int await_op(asyncio_op *op)
     static const struct wait_type type = { .what = "waits for a descriptor",
                                            .cancel = cancel_op,
                                            .keeps_cancel = true };
-    asyncio_task *self;
-    int result, r = task_require(&self);
+    asyncio_task *self = task_current;
+    int result;
 
-    if (r < 0)
-        return r;
     if (!op_is_gathered(op) && op_attempt(op, &result)) {
         task_spend(self, TASK_BUDGET_IO);
         return result;

@@ -180,6 +180,7 @@ const char *asyncio_task_get_name(const asyncio_task *task)
 void asyncio_task_set_name(asyncio_task *task, const char *name)
 {
     snprintf(task->name, sizeof task->name, "%s", name);
+    task->name_number = 0;
 }
 
 asyncio_context *asyncio_task_get_context(const asyncio_task *task)

@@ -82,10 +82,9 @@ static void print(int fd, const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    int n = vsnprintf(text, sizeof text, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (n > 0)
-        sys_write_text(fd, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+    sys_write_text(fd, text, strlen(text));
 }
 
 /* Positive: so many of the innermost frames; negative: of the outermost; 0: all. */

@@ -52,9 +52,10 @@ int scope_exit(struct asyncio_scope_ *scope)
     scope->state_ = 0;
     if (self == NULL)
         return scope->error_;
+    if (self->scopes == NULL) /* but a copy of one that was */
+        die("a scope was left that is not open");
     if (self->scopes != scope)
-        die("a %s was left before the %s inside it", scope->type_->kind,
-            self->scopes != NULL ? self->scopes->type_->kind : "?");
+        die("a %s was left before the %s inside it", scope->type_->kind, self->scopes->type_->kind);
     self->scopes = scope->outer_;
     return scope->error_;
 }

@@ -159,9 +159,9 @@ bool waiter_cancel(struct wait *wait, const char *reason);
         .what = (text), .cancel = waiter_cancel                                                    \
     }
 
-/* Queues the current task in `waiters`, whose loop it binds, parks it, and takes it out again.  0:
- * it was woken.  -ECANCELED: a cancellation came; waiter->state tells whether it had been woken
- * before (WAITER_WOKEN), so that the wake-up must be passed on.  ASYNCIO_ENOTASK,
+/* Queues the current task, which there is, in `waiters`, whose loop it binds, parks it, and takes
+ * it out again.  0: it was woken.  -ECANCELED: a cancellation came; waiter->state tells whether it
+ * had been woken before (WAITER_WOKEN), so that the wake-up must be passed on.
  * ASYNCIO_EWRONGLOOP: nothing happened, and state is WAITER_PENDING. */
 int waiter_wait(struct waiter *waiter, struct asyncio_waiters_ *waiters,
                 const struct wait_type *type, const void *object);
@@ -194,13 +194,10 @@ struct member_watch {
 
 /* ---- other waits ---- */
 
-/* Waits for the future's end; a cancellation is delivered as `type` says.  The result is the
- * future's, not taken.  See await.c. */
-int await_future(asyncio_future *future, const struct wait_type *type);
-
-/* Submits the operation, whose `done` it sets, and waits until it is over; returns its result.  A
- * cancellation cancels the operation and waits for its end: -ECANCELED only if that was its result;
- * else the request stays pending.  Tries first, and does not suspend if that succeeds. */
+/* In a task: submits the operation, whose `done` it sets, and waits until it is over; returns its
+ * result.  A cancellation cancels the operation and waits for its end: -ECANCELED only if that was
+ * its result; else the request stays pending.  Tries first, and does not suspend if that
+ * succeeds. */
 int await_op(asyncio_op *op);
 
 /* For an owner that may end the operation itself while a task awaits it: whether a request to

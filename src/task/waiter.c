@@ -30,12 +30,9 @@ bool waiter_wake(struct waiter *waiter)
 int waiter_wait(struct waiter *waiter, struct asyncio_waiters_ *waiters,
                 const struct wait_type *type, const void *object)
 {
-    asyncio_task *self;
-    int r = task_require(&self);
+    asyncio_task *self = task_current;
 
     waiter->state = WAITER_PENDING;
-    if (r < 0)
-        return r;
     if (waiters->loop_ == NULL)
         waiters->loop_ = self->scheduler->loop;
     if (waiters->loop_ != self->scheduler->loop)
@@ -43,7 +40,7 @@ int waiter_wait(struct waiter *waiter, struct asyncio_waiters_ *waiters,
     waiter->wait = (struct wait){ type, object };
     waiter->task = self;
     list_push_back(&waiters->link_, &waiter->link);
-    r = task_park(&waiter->wait);
+    int r = task_park(&waiter->wait);
     list_remove(&waiters->link_, &waiter->link);
     return waiter->state == WAITER_CANCELLED ? -ECANCELED : r;
 }
@@ -64,10 +61,10 @@ __attribute__((noinline)) static int sleep_for(asyncio_task *self, double second
 
     if (isnan(seconds))
         return -EINVAL;
-    int r = asyncio_loop_call_later(self->scheduler->loop, &timer, seconds, sleep_over, &waiter);
-    if (r < 0)
-        return r;
-    r = task_park(&waiter.wait);
+    /* Of the loop that runs, with a timer of its own: nothing that it could refuse. */
+    asyncio_ignore(
+        asyncio_loop_call_later(self->scheduler->loop, &timer, seconds, sleep_over, &waiter));
+    int r = task_park(&waiter.wait);
     asyncio_timer_cancel(&timer);
     return waiter.state == WAITER_CANCELLED ? -ECANCELED : r;
 }
