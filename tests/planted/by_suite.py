@@ -22,6 +22,11 @@ NEAR = {"task": ("task", "cancel", "suspension", "future"), "tls": ("tls",),
         "run": ("run",), "loop": ("loop", "handle", "operation"), "io": ("stream",)}
 
 
+def beginnings(name):
+    """Of its words: a connector is tested by what is named connect."""
+    return {word[:6] for word in name.split("_") if word}
+
+
 class Entry:
     """One entry of CTest."""
 
@@ -77,11 +82,12 @@ class Suite:
         """The tests of the source itself, and those named like it or like its floor."""
         path = pathlib.Path(bug.file)
         floor = path.parent.name
-        words = set(path.stem.split("_"))
+        words = beginnings(path.stem)
+        of_floor = beginnings("_".join(NEAR.get(floor, ())))
         near = {f"{floor}/{path.stem}_test": 0}
         for test in sorted((ROOT / "tests" / "rules").glob("test_*.c")):
-            parts = set(test.stem.split("_")[1:])
-            if parts & (words | set(NEAR.get(floor, ()))):
+            parts = beginnings(test.stem.removeprefix("test_"))
+            if parts & (words | of_floor):
                 near[f"rules/{test.stem}"] = -len(parts & words)
         return [name for name in sorted(near, key=near.get) if self.target_of(name)]
 
