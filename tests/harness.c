@@ -37,6 +37,9 @@
 #ifndef SANITIZED
 #define SANITIZED 0
 #endif
+#ifndef COUNTED /* ASYNCIO_COVERAGE */
+#define COUNTED 0
+#endif
 
 enum {
     TEST_SECONDS = 30,  /* only against hanging: the machine may be busy */
@@ -93,7 +96,7 @@ void test_needs_thread_count(void)
 
 int test_slowness(void)
 {
-    return SANITIZED || RUNNING_ON_VALGRIND ? 6 : 1;
+    return SANITIZED || COUNTED || RUNNING_ON_VALGRIND ? 6 : 1;
 }
 
 /* ---- checks --------------------------------------------------------------------------------- */
