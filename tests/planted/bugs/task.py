@@ -23,7 +23,7 @@ BUGS = [
         "    if (waiter->state == WAITER_CANCELLED)\n        return false;\n"
         "    if (waiter->state == WAITER_WOKEN) {\n        waiter->state = state;\n"
         "        return true;\n    }\n    waiter->state = state;\n    task_wake",
-        by="model_cancel"),
+        by="model_things"),
     Bug("waiter stays in its list", "src/task/waiter.c",
         "    list_remove(&waiters->link_, &waiter->link);\n", ""),
     Bug("timer of a cancelled sleep stays", "src/task/waiter.c",
