@@ -120,15 +120,18 @@ simulation: setup ## servers and clients on a simulated network, by seeds; ARGS=
 	$(call build,dev,simulate)
 	@python3 tests/simulation/run.py build/dev $(ARGS)
 
-COVERAGE_RUNS ?= 25
+COVERAGE_RUNS ?= 20
 .PHONY: coverage
-coverage: setup-all ## which branches of src/ the tests run, and COVERAGE_RUNS=25 of torture of each
+coverage: setup-all ## which branches of src/ the tests run, and COVERAGE_RUNS=20 of torture of each
 	$(call build,coverage)
 	$(call build,coverage-torture)
 	@rm -f build/coverage/profiles/* build/coverage-torture/profiles/*
-	@ctest --preset coverage --parallel $(JOBS) -LE 'torture|soak' -E 'house|gate|refused/sysctl'
-	@python3 tests/torture/run.py build/coverage-torture --max $(COVERAGE_RUNS)
-	@python3 tools/coverage.py build/coverage build/coverage-torture
+	@ctest --preset coverage --parallel $(JOBS) -E 'house|gate|refused/sysctl'
+	@ctest --preset coverage-torture --parallel $(JOBS) -E 'house|gate|refused|world|scale|twins'
+	@for backend in epoll uring poll sim; do \
+	    python3 tests/torture/run.py build/coverage-torture --max $(COVERAGE_RUNS) \
+	        --backend $$backend || exit 1; done
+	@python3 tools/coverage.py $(ARGS) build/coverage build/coverage-torture
 
 .PHONY: tidy
 tidy: setup-all ## clang's warnings, clang-tidy, and the rules of the house
