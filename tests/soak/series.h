@@ -58,15 +58,28 @@ static inline double series_slope(const struct series *series, size_t from)
     return below > 0 ? above / below : 0;
 }
 
-/* Without the first fifth, in which pools fill.  It grows if the line through the rest rises by
- * more than `growth` in all, and by more than `hourly` in an hour: a short run is all noise. */
-static inline bool series_report(const struct series *series, const char *name, const char *unit,
-                                 double growth, double hourly)
+enum { WARM_UP = 10 }; /* seconds, or the first fifth: pools fill */
+
+static inline size_t series_warm(const struct series *series)
 {
     size_t from = series->count / 5;
 
-    if (series->count - from < 2)
+    while (from < series->count && series->list[from].time - series->list[0].time < WARM_UP)
+        from++;
+    return from;
+}
+
+/* It grows if the line through what comes after the warm-up rises by more than `growth` in all,
+ * and by more than `hourly` in an hour.  A run of a few seconds cannot tell, and says so. */
+static inline bool series_report(const struct series *series, const char *name, const char *unit,
+                                 double growth, double hourly)
+{
+    size_t from = series_warm(series);
+
+    if (series->count - from < 2) {
+        printf("%-17s %9.0f %s: too short a run to tell\n", name, series_last(series), unit);
         return true;
+    }
     double slope = series_slope(series, from);
     double time = series->list[series->count - 1].time - series->list[from].time;
     bool grows = slope * time > growth && slope * 3600 > hourly;
