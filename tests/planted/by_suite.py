@@ -17,9 +17,11 @@ SKIPPED = 77
 NEAR_LIMIT, LIMIT, TORTURE_LIMIT = 40, 150, 400  # seconds
 NEAR_RUNS, TORTURE_RUNS = 80, 12                 # of each test
 TESTS_AT_ONCE = 2  # but for those afar, of which some exclude each other
-# Of which tests a floor's bugs are most likely noticed, beside those named like the source.
+# By which tests a floor's bugs, or a source's, are most likely noticed, beside those named like it.
 NEAR = {"task": ("task", "cancel", "suspension", "future"), "tls": ("tls",),
         "run": ("run",), "loop": ("loop", "handle", "operation"), "io": ("stream",)}
+NEAR_SOURCE = {"remote": ("threadsafe", "wake"), "accept": ("server", "hostile"),
+               "socket_file": ("listen",)}
 
 
 def beginnings(name):
@@ -82,7 +84,7 @@ class Suite:
         """The tests of the source itself, and those named like it or like its floor."""
         path = pathlib.Path(bug.file)
         floor = path.parent.name
-        words = beginnings(path.stem)
+        words = beginnings("_".join([path.stem, *NEAR_SOURCE.get(path.stem, ())]))
         of_floor = beginnings("_".join(NEAR.get(floor, ())))
         near = {f"{floor}/{path.stem}_test": 0}
         for test in sorted((ROOT / "tests" / "rules").glob("test_*.c")):
