@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "scopes.h"
 
@@ -100,7 +102,7 @@ static int format_behind(size_t before, unsigned failing)
     int r = asyncio_buffer_append(&text, dots, before);
     if (r == 0) {
         fail_call(failing);
-        r = asyncio_format_call_graph(&text, &future, 0);
+        r = asyncio_format_call_graph(&text, &future, 2);
         fail_call(0);
     }
     if (r == 0)
@@ -125,12 +127,54 @@ static int without_any_memory(void *arg)
     return end_all_of_them(r);
 }
 
+static int prints_without_memory(void *arg)
+{
+    char text[10];
+    int fd = memfd_create("graph", MFD_CLOEXEC);
+
+    (void)arg;
+    if (fd < 0)
+        return -errno;
+    int r = start_all_of_them();
+    if (r == 0) {
+        fail_call(1);
+        CHECK_INT(asyncio_print_call_graph(&future, 0, fd), -ENOMEM);
+        fail_call(0);
+        CHECK_INT(pread(fd, text, sizeof text, 0), 0);
+    }
+    close(fd);
+    return end_all_of_them(r);
+}
+
+static int captures_before_its_start(void *arg)
+{
+    asyncio_call_graph *graph = NULL;
+    asyncio_task *task;
+
+    TRY(hold(&task, awaits, arg));
+    int r = asyncio_capture_call_graph(&graph, asyncio_task_future(task), 5);
+    if (r == 0)
+        CHECK_INT(graph->call_stack_size, 0);
+    asyncio_call_graph_free(graph);
+    asyncio_ignore(asyncio_future_set_result(arg, 0));
+    return r < 0 ? r : asyncio_await(task);
+}
+
+/* GRF-01: a task that has not started has no stack yet. */
+TEST(GRF_01_of_a_task_before_its_start)
+{
+    static asyncio_future done;
+
+    RUN_TASKS(captures_before_its_start, &done);
+}
+
 /* Whichever piece of memory lacks, the text is refused, and nothing is left behind. */
 TEST(GRF_01_as_text_without_memory)
 {
     if (!fail_call(0))
         SKIP("without fault injection, or with torture's");
     RUN_TASKS(without_any_memory, NULL);
+    RUN_TASKS(prints_without_memory, NULL);
 }
 
 /* ---- from where ---- */

@@ -1,7 +1,9 @@
 /* test_sync_edges.c - what is met by two at once, belongs to two loops, or comes at the close of a
  * loop: in locks, queues, races, groups, call graphs, and calls from other threads. */
-#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 
+#include "ground/sys.h"
 #include "scopes.h"
 #include "task/task.h"
 
@@ -327,4 +329,171 @@ TEST(group_with_a_fatal_task_ends_with_that)
     CHECK_INT(RUN_RESULT(group_with_a_fatal_task, NULL), ASYNCIO_EEXIT);
     if (!test_is_torture())
         CHECK_TRACE("b body:ECANCELED");
+}
+
+static int fatal_after_a_second(void *arg)
+{
+    (void)arg;
+    TRY(asyncio_sleep(0));
+    TRY(asyncio_sleep(1)); /* behind the one that waits for its turn */
+    trace("a");
+    return ASYNCIO_EEXIT;
+}
+
+static int fails_at_once(void *arg)
+{
+    (void)arg;
+    trace("b");
+    return -EIO;
+}
+
+static int tasks_made;
+
+/* The main task's, of three runners, and no more. */
+static int make_four(asyncio_loop *loop, asyncio_task **task, asyncio_coro *fn, void *arg,
+                     const asyncio_task_options *options)
+{
+    return ++tasks_made > 3 ? -EAGAIN : asyncio_task_new(loop, task, fn, arg, options);
+}
+
+static int gathers_without_tasks(void *arg)
+{
+    const asyncio_call calls[] = { { says, TEXT("a") }, { says, TEXT("b") } };
+    asyncio_loop *loop = asyncio_get_running_loop();
+    int results[2] = { 77, 77 };
+
+    (void)arg;
+    asyncio_loop_set_task_factory(loop, make_four);
+    tasks_made = 3;
+    CHECK_INT(asyncio_gather_calls(calls, 2, results), -EAGAIN);
+    CHECK_INT(results[0], 77); /* nothing was begun */
+    CHECK_INT(results[1], 77);
+    tasks_made = 2;
+    int r = asyncio_gather_calls(calls, 2, results);
+    CHECK(r == -EAGAIN || test_is_torture());
+    CHECK_INT(results[1], -EAGAIN);
+    tasks_made = 2;
+    r = asyncio_gather_calls(calls, 2, NULL);
+    CHECK(r == -EAGAIN || test_is_torture());
+    asyncio_loop_set_task_factory(loop, NULL);
+    return 0;
+}
+
+/* GAT: what was begun is awaited, though the rest could not be. */
+TEST(gather_of_which_some_cannot_be_made)
+{
+    RUN(gathers_without_tasks, NULL);
+}
+
+static int race_with_another_error(void *arg)
+{
+    const asyncio_call calls[] = { { fatal_after_a_second, NULL },
+                                   { fails_at_once, NULL },
+                                   { says, TEXT("c") },
+                                   { says, TEXT("d") } };
+
+    (void)arg;
+    asyncio_loop_set_task_factory(asyncio_get_running_loop(), make_four);
+    int r = asyncio_staggered_race(calls, 4, 1, NULL);
+    asyncio_loop_set_task_factory(asyncio_get_running_loop(), NULL);
+    return r;
+}
+
+/* A runner that cannot be made after the fatal error does not hide it. */
+TEST(race_with_a_fatal_error_and_another)
+{
+    if (test_is_torture())
+        SKIP("its order of events is all it is about");
+    log_expect("error: EAGAIN"); /* of the runner, which ended in the clean-up of the run */
+    tasks_made = 0;
+    CHECK_INT(RUN_RESULT(race_with_another_error, NULL), ASYNCIO_EEXIT);
+    CHECK_TRACE("b a"); /* and not c, which had its turn, but no next one */
+    CHECK_INT(tasks_made, 4);
+}
+
+/* ---- signals ---- */
+
+static int raises_both(void *arg)
+{
+    (void)arg;
+    raise(SIGUSR1);
+    raise(SIGUSR2);
+    return 0;
+}
+
+static int waits_for_either(void *arg)
+{
+    static asyncio_handle handle;
+    const int signums[] = { SIGUSR1, SIGUSR2 };
+
+    (void)arg;
+    TRY(asyncio_loop_call_soon(asyncio_get_running_loop(), &handle, raises_both, NULL));
+    int r = asyncio_wait_signals(signums, 2);
+    trace("%d", r == SIGUSR1);
+    return r < 0 ? r : 0;
+}
+
+/* Of two that come at once the first is the one that is returned. */
+TEST(wait_signals_of_which_two_come)
+{
+    CHECK_INT(asyncio_wait_signal(SIGUSR1), ASYNCIO_ENOTASK);
+    RUN(waits_for_either, NULL);
+    if (!test_is_torture())
+        CHECK_TRACE("1");
+}
+
+/* ---- threads ---- */
+
+static atomic_bool work_is_done;
+
+static int works(void *arg)
+{
+    (void)arg;
+    atomic_store(&work_is_done, true);
+    return 7;
+}
+
+static int works_in_thread(void *arg)
+{
+    (void)arg;
+    int r = asyncio_to_thread(works, NULL);
+    trace("%d", r);
+    r = asyncio_sleep(1);
+    trace("%s", asyncio_error_name(r));
+    return r;
+}
+
+/* Keeps the loop until the work is over and, but for bad luck, its end has been sent. */
+static int keeps_the_loop(void *arg)
+{
+    (void)arg;
+    while (!atomic_load(&work_is_done))
+        sys_pause_ns(1000000);
+    sys_pause_ns(20000000);
+    return 0;
+}
+
+static int cancelled_after_the_work(void *arg)
+{
+    static asyncio_handle keeps, cancel;
+    asyncio_loop *loop = asyncio_get_running_loop();
+    asyncio_task *task;
+
+    (void)arg;
+    TRY(hold(&task, works_in_thread, NULL));
+    TRY(asyncio_sleep(0));
+    asyncio_ignore(asyncio_loop_call_soon(loop, &keeps, keeps_the_loop, NULL));
+    TRY(asyncio_sleep(0));
+    asyncio_ignore(asyncio_loop_call_soon(loop, &cancel, cancels, task));
+    asyncio_ignore(asyncio_task_join(task));
+    return 0;
+}
+
+/* EXE: the result of work that was done is not lost to a cancellation that comes too late. */
+TEST(to_thread_cancelled_after_the_work)
+{
+    if (test_is_torture())
+        SKIP("its order of events is all it is about");
+    RUN_TASKS(cancelled_after_the_work, NULL);
+    CHECK_TRACE("7 ECANCELED");
 }
