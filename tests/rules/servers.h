@@ -75,6 +75,37 @@ static inline asyncio_protocol *new_echoing(void *arg)
     return protocol_of_type(&type);
 }
 
+/* ---- a protocol that sends much as soon as it is connected ---- */
+
+struct sending {
+    struct echoing echoing;
+    size_t size;
+};
+
+static inline void sending_made(asyncio_protocol *protocol, asyncio_transport *transport)
+{
+    size_t size = ((struct sending *)(void *)protocol)->size;
+    char *data = calloc(1, size);
+
+    if (data == NULL || asyncio_transport_write(transport, data, size) < 0)
+        asyncio_transport_abort(transport);
+    free(data);
+}
+
+/* `arg`: how much, a size_t. */
+static inline asyncio_protocol *new_sender(void *arg)
+{
+    static const asyncio_protocol_type type = { .connection_made = sending_made,
+                                                .connection_lost = echoing_lost };
+    struct sending *sending = calloc(1, sizeof *sending);
+
+    if (sending == NULL)
+        return NULL;
+    sending->size = *(const size_t *)arg;
+    sending->echoing.protocol.type = &type;
+    return &sending->echoing.protocol;
+}
+
 /* ---- a server for the time of a test ---- */
 
 struct server_case {
