@@ -365,13 +365,14 @@ bool asyncio_loop_is_closed(const asyncio_loop *loop)
     return closed;
 }
 
+/* Asked in debug mode, or when one of the first two is so. */
 int loop_check_closely(const struct asyncio_loop *loop)
 {
     if (loop->closed)
         return ASYNCIO_ECLOSED;
     if (loop->process != sys_process_id())
         return ASYNCIO_EWRONGLOOP;
-    if (loop->debug && loop->running && !pthread_equal(loop->thread, pthread_self()))
+    if (loop->running && !pthread_equal(loop->thread, pthread_self()))
         return ASYNCIO_EWRONGLOOP;
     return 0;
 }

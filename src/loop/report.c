@@ -26,7 +26,7 @@ static void add(struct text *text, const char *key, const char *format, ...)
     va_start(arguments, format);
     n = vsnprintf(text->data + text->size, left, format, arguments);
     va_end(arguments);
-    text->size += n > 0 && (size_t)n < left ? (size_t)n : left - 1;
+    text->size += (size_t)n < left ? (size_t)n : left - 1;
 }
 
 static void add_task(struct text *text, const asyncio_loop *loop, const asyncio_task *task)
