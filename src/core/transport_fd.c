@@ -21,13 +21,13 @@ static void read_once(struct fd_transport *transport)
 {
     struct asyncio_transport *base = &transport->base;
     size_t size = TRANSPORT_READ_SIZE;
-    void *data;
+    void *data = NULL;
     asyncio_op op;
     int result, has_buffer = transport_get_buffer(base, 0, &data, &size);
 
     if (has_buffer == 0)
         data = transport_scratch(base->loop);
-    if (data == NULL)
+    if (has_buffer == 0 && data == NULL)
         transport_lost(base, -ENOMEM);
     if (has_buffer < 0 || !base->reading)
         return;

@@ -19,7 +19,12 @@ struct capture {
     size_t capacity, count, skip;
 };
 
-static _Unwind_Reason_Code capture_frame(struct _Unwind_Context *context, void *arg)
+/* The unwinder is not instrumented: MSan does not know that it has written the arguments. */
+#if defined(__clang__)
+__attribute__((no_sanitize("memory")))
+#endif
+static _Unwind_Reason_Code
+capture_frame(struct _Unwind_Context *context, void *arg)
 {
     struct capture *capture = arg;
 

@@ -8,6 +8,9 @@
  * each fiber's calls; a call entered on one and left on the other would upset it, so what tells
  * TSan is in the function that switches.
  *
+ * MSan hands the marks of arguments over by thread, not by stack, and the assembly knows nothing of
+ * them: what a fiber begins with takes its argument for written, and its entry's too.
+ *
  * A stack is a root for LSan from init to destroy, because what only a suspended fiber points to is
  * no leak.  Destroying clears ASan's marks from the frames that never returned; those that did have
  * cleared their own.
@@ -33,19 +36,24 @@
 #if defined(FIBER_TOOLS)
 
 #if defined(__clang__)
-#define NOT_INSTRUMENTED __attribute__((noinline, no_sanitize("address", "thread")))
+#define NOT_INSTRUMENTED __attribute__((noinline, no_sanitize("address", "thread", "memory")))
 #else
 #define NOT_INSTRUMENTED                                                                           \
     __attribute__((noinline, no_sanitize_address, no_sanitize_thread, no_sanitize_undefined))
 #endif
 
-#if defined(FIBER_ASAN)
+#if defined(FIBER_ASAN) || defined(FIBER_MSAN)
+#define FIBER_BEGINS 1
 
 /* At the top of a stack; the first frame is below it. */
 struct beginning {
     void (*entry)(void *arg);
     void *arg;
 };
+
+#endif
+
+#if defined(FIBER_ASAN)
 
 /* Which thread's own stack is being left for the first time. */
 static _Thread_local struct fiber *unknown;
@@ -63,11 +71,17 @@ NOT_INSTRUMENTED static void asan_arrived(void *fake_stack)
     }
 }
 
+#endif
+
+#if defined(FIBER_BEGINS)
+
 NOT_INSTRUMENTED static void fiber_begin(void *arg)
 {
     struct beginning *beginning = arg;
 
+#if defined(FIBER_ASAN)
     asan_arrived(NULL);
+#endif
     beginning->entry(beginning->arg);
 }
 
@@ -108,13 +122,15 @@ NOT_INSTRUMENTED void fiber_exit(struct fiber *from, struct fiber *to)
 void fiber_init(struct fiber *fiber, void *low, void *top, void (*entry)(void *arg), void *arg)
 {
     *fiber = (struct fiber){ .low = low, .top = top };
-#if defined(FIBER_ASAN)
+#if defined(FIBER_BEGINS)
     _Static_assert(sizeof(struct beginning) % 16 == 0, "the stack stays aligned");
     struct beginning *beginning = (struct beginning *)top - 1;
     *beginning = (struct beginning){ .entry = entry, .arg = arg };
     top = beginning;
     entry = fiber_begin;
     arg = beginning;
+#endif
+#if defined(FIBER_ASAN)
     __lsan_register_root_region(fiber->low, (size_t)(fiber->top - fiber->low));
 #endif
 #if defined(FIBER_TSAN)
@@ -147,7 +163,7 @@ void fiber_destroy(struct fiber *fiber)
 
 bool fiber_is_outermost(uintptr_t function)
 {
-#if defined(FIBER_ASAN)
+#if defined(FIBER_BEGINS)
     if (function == (uintptr_t)fiber_begin)
         return true;
 #endif

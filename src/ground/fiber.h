@@ -29,7 +29,12 @@
 #define FIBER_TSAN 1
 #endif
 #endif
-#if defined(FIBER_ASAN) || defined(FIBER_TSAN) || defined(ASYNCIO_VALGRIND)
+#if defined(__has_feature)
+#if __has_feature(memory_sanitizer)
+#define FIBER_MSAN 1
+#endif
+#endif
+#if defined(FIBER_ASAN) || defined(FIBER_TSAN) || defined(FIBER_MSAN) || defined(ASYNCIO_VALGRIND)
 #define FIBER_TOOLS 1
 #endif
 

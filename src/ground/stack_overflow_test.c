@@ -151,7 +151,7 @@ static int status_of(void (*fn)(void), char *text, size_t size)
 
 static void skip_if_not_ours(void)
 {
-#if defined(FIBER_ASAN) || defined(FIBER_TSAN)
+#if defined(FIBER_ASAN) || defined(FIBER_TSAN) || defined(FIBER_MSAN)
     SKIP("the sanitizer handles faults");
 #endif
     if (test_is_torture())

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "ground/fault.h"
+#include "ground/memory.h"
 #include "ground/sim.h"
 
 #define RESTART(result, call)                                                                      \
@@ -66,6 +67,8 @@ int sys_file_read_cached(int fd, void *data, size_t size, int64_t offset)
     RESTART(got, preadv2(fd, &part, 1, offset, RWF_NOWAIT));
     if (got < 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
         return -EAGAIN;
+    if (got > 0)
+        memory_was_written(data, (size_t)got);
     return result_of(got);
 }
 

@@ -63,13 +63,13 @@ static int copy_list(asyncio_address **addresses, const struct addrinfo *list)
 int sys_getaddrinfo(asyncio_address **addresses, const char *host, const char *service,
                     const asyncio_getaddrinfo_options *options)
 {
-    struct addrinfo *list, hints = {
-        .ai_family = options->family,
-        .ai_socktype = options->type,
-        .ai_protocol = options->protocol,
-        .ai_flags = options->flags,
-    };
+    struct addrinfo *list, hints;
 
+    memset(&hints, 0, sizeof hints); /* MSan wants what is between the members written, too */
+    hints.ai_family = options->family;
+    hints.ai_socktype = options->type;
+    hints.ai_protocol = options->protocol;
+    hints.ai_flags = options->flags;
     if (fault_fails())
         return ASYNCIO_EAI_AGAIN;
     if (sim_has_names())

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "ground/fault.h"
+#include "ground/memory.h"
 #include "ground/sys.h"
 
 #ifndef SYS_io_uring_setup
@@ -123,6 +124,7 @@ int ring_open(struct ring *ring, unsigned entries)
     ring->fd = (int)syscall(SYS_io_uring_setup, entries, &params);
     if (ring->fd < 0)
         return -errno;
+    memory_was_written(&params, sizeof params);
     int r = (params.features & FEATURES) == FEATURES ? map_queues(ring, &params) : -EOPNOTSUPP;
     if (r < 0)
         ring_close(ring);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "ground/fault.h"
+#include "ground/memory.h"
 
 #ifndef SYS_epoll_pwait2
 #define SYS_epoll_pwait2 441 /* the same on every architecture */
@@ -129,6 +130,8 @@ static int epoll_pwait2_ns(int epoll_fd, struct epoll_event *events, int capacit
         atomic_store_explicit(&missing, true, memory_order_relaxed);
         return -ENOSYS;
     }
+    if (ready > 0)
+        memory_was_written(events, (size_t)ready * sizeof *events);
     return wait_result(ready);
 }
 

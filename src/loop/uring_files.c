@@ -16,6 +16,7 @@
 #include <limits.h>
 
 #include "ground/fault.h"
+#include "ground/memory.h"
 #include "loop/files.h"
 
 static uintptr_t *done_of(asyncio_op *op)
@@ -101,6 +102,7 @@ void uring_file_read(struct asyncio_loop *loop, asyncio_op *op, int result)
         leave_to_thread(loop, op);
         return;
     }
+    memory_was_written((char *)op->private_.data_ + *done_of(op), (size_t)result);
     *done_of(op) += (unsigned)result;
     if (result == 0 || left_of(op) == 0)
         complete(loop, op, (int)*done_of(op));

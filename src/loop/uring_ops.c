@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "ground/fault.h"
+#include "ground/memory.h"
 
 static uintptr_t *marks(asyncio_op *op)
 {
@@ -119,6 +120,7 @@ void uring_op_completed(struct asyncio_loop *loop, asyncio_op *op, int result, u
     list_remove(&entry->carried_out, &op->private_.handle_.queued_.link_);
     entry->under_way--;
     if (op->private_.kind_ == OP_RECV) {
+        memory_was_written(op->private_.data_, result > 0 ? (size_t)result : 0);
         entry->ready |= URING_EMPTIED;
         if ((flags & IORING_CQE_F_SOCK_NONEMPTY) != 0)
             entry->ready &= ~(unsigned)URING_EMPTIED;

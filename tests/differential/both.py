@@ -10,6 +10,8 @@ import tempfile
 
 DEATHS_MAX = 5
 NOT_RUN, ENDED_WELL = "not run", "ENDED with 0"
+# For what was built for a sanitizer, and is slower by that.
+PATIENCE = float(os.environ.get("ASYNCIO_TEST_PATIENCE", "1"))
 PYTHON_SIDE = pathlib.Path(__file__).resolve().parent / "python_side.py"
 
 
@@ -25,7 +27,7 @@ class Sides:
 
     def traces_of_c(self, texts, hang=20):
         """`hang`: seconds that nobody waits for long."""
-        return traces(self.c, texts, self.environment, hang + len(texts) / 1000)
+        return traces(self.c, texts, self.environment, PATIENCE * (hang + len(texts) / 1000))
 
     def traces_of_python(self, texts):
         return traces(self.python, texts, self.environment, 60 + len(texts) / 20)

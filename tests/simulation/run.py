@@ -26,6 +26,8 @@ TWICE = 10
 # What is not the same twice, and costs a handshake each time: a tenth of the others' seeds.
 RANDOM = ["tls"]
 CHUNK = 2000
+# For what was built for a sanitizer, and is slower by that.
+PATIENCE = float(os.environ.get("ASYNCIO_TEST_PATIENCE", "1"))
 # What was made to go wrong, as opposed to what was carried.
 FAULTS = ["lost", "duplicated", "reordered", "resets", "stalls", "refusals", "short_transfers",
           "cut", "no_descriptors", "no_memory", "no_names", "spurious", "clock_jumps", "shuffles"]
@@ -39,7 +41,7 @@ def simulate(program, scenario, first, seeds, twice):
     environment = {k: v for k, v in os.environ.items() if k != "ASYNCIO_SEED"}
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace",
-                              timeout=60 + seeds / 10, env=environment, check=False)
+                              timeout=PATIENCE * (60 + seeds / 10), env=environment, check=False)
     except subprocess.TimeoutExpired as late:
         said = (late.stderr or b"").decode(errors="replace")
         return {}, None, f"{said}{' '.join(command)}: does not end\n", False
