@@ -50,10 +50,11 @@ bool sim_same_ip(const asyncio_address *a, const asyncio_address *b)
 
 void sim_set_port(asyncio_address *address, unsigned port)
 {
-    if (address_family(address) == AF_INET)
-        ((struct sockaddr_in *)(void *)address->data)->sin_port = htons((uint16_t)port);
-    else
-        ((struct sockaddr_in6 *)(void *)address->data)->sin6_port = htons((uint16_t)port);
+    uint16_t sent = htons((uint16_t)port);
+    size_t at = address_family(address) == AF_INET ? offsetof(struct sockaddr_in, sin_port)
+                                                   : offsetof(struct sockaddr_in6, sin6_port);
+
+    memcpy((char *)address->data + at, &sent, sizeof sent);
 }
 
 static const asyncio_address *address_of(const struct sim_host *host, int family)

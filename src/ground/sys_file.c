@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -57,6 +58,14 @@ int sys_file_read(int fd, void *data, size_t size, int64_t offset)
     return result_of(got);
 }
 
+/* preadv2() with RWF_NOWAIT, of which musl knows nothing. */
+static ssize_t read_at_once(int fd, const struct iovec *part, int64_t offset)
+{
+    enum { NO_WAIT = 8 };
+
+    return syscall(SYS_preadv2, fd, part, 1L, (long)offset, (long)(offset >> 32), NO_WAIT);
+}
+
 int sys_file_read_cached(int fd, void *data, size_t size, int64_t offset)
 {
     struct iovec part = { .iov_base = data, .iov_len = transfer_size(size) };
@@ -64,7 +73,7 @@ int sys_file_read_cached(int fd, void *data, size_t size, int64_t offset)
 
     if (fault_fails())
         return -EIO;
-    RESTART(got, preadv2(fd, &part, 1, offset, RWF_NOWAIT));
+    RESTART(got, read_at_once(fd, &part, offset));
     if (got < 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
         return -EAGAIN;
     if (got > 0)

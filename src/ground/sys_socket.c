@@ -222,7 +222,7 @@ int sys_sendv(int fd, const asyncio_bytes *parts, size_t count)
 
     /* The kernel only reads them, but its struct is not const.  It moves at most 2 GiB. */
     struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)parts,
-                              .msg_iovlen = count < PARTS_MAX ? count : PARTS_MAX };
+                              .msg_iovlen = (unsigned)(count < PARTS_MAX ? count : PARTS_MAX) };
     RESTART(sent, sendmsg(fd, &message, MSG_NOSIGNAL));
     return result_of(sent);
 }

@@ -20,9 +20,9 @@ enum { DEBUG_TABLE_VERSION = 1, DEBUG_REGISTERS_MAX = 16 };
 struct debug_table {
     char magic[16];
     uint32_t version, size;
-    uint64_t schedulers;  /* address of the list of schedulers, one for each loop with tasks */
-    uint64_t task_resume; /* the function of a handle that resumes a task */
-    uint32_t link_next;   /* in a node of a list */
+    uintptr_t schedulers;  /* address of the list of schedulers, one for each loop with tasks */
+    uintptr_t task_resume; /* the function of a handle that resumes a task */
+    uint32_t link_next;    /* in a node of a list */
     /* In a scheduler; the thread that runs it, 0: none does; the list of its tasks. */
     uint32_t scheduler_link, scheduler_thread, scheduler_tasks;
     uint32_t task_link, task_number, task_name_number, task_name, task_fn, task_future;
