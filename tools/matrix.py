@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Builds the library in many ways, runs the tests in each, and prints a table.
 
-    tools/matrix.py [--list] [--build DIRECTORY] [--jobs N] [--record FILE] [WORD...]
+    tools/matrix.py [--list] [--again] [--build DIRECTORY] [--jobs N] [--record FILE] [WORD...]
 
 A cell is a compiler with its options, a sanitizer, Valgrind, another C library or another
 processor; in each all suites run on every back end that there is.  With words, only cells whose
 name has one of them.  A cell that lacks something on this machine says so, and counts as failed.
---record writes the table as a page for docs/.
+--again runs in each cell only what failed there the last time.  --record puts the rows into the page
+for docs/; those of cells that were not run stay as they are, each with its commit and date.
 """
 import argparse
 import datetime
@@ -21,14 +22,31 @@ import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-# What looks at the sources and not at what was built, and what counts by the machine; refusals of
-# io_uring have a cell of their own.
-ALWAYS_LEFT_OUT = "^house/|^gate|^refused/"
-# Real servers and Python of this machine; and what would take hours where all is emulated.
-ABROAD = ALWAYS_LEFT_OUT + "|^world/|^twins|^scale/|^ps/|fuzz|differential|simulation"
-# ... Python starts what qemu must, reports of deadlocks want threads counted, and refusals seccomp.
-EMULATED = ABROAD + ("|^examples/(http_server|protocols|reports)|^torture/subjects|^ps$"
-                     "|^ground/sys_pipe_test|^rules/test_sendfile")
+# What is left out where, and why.
+LEFT_OUT = {
+    "^house/|^gate": "looks at the sources, or counts instructions of one build",
+    "^refused/": "io_uring refused is a cell of its own",
+    "^world/|^twins|^ps": "starts this machine's servers, its Python, or looks at its processes",
+    "^scale/": "so many tasks and processes take an emulator hours",
+    "fuzz|differential|simulation": "thousands of programs, which are the same on any processor, "
+                                    "take an emulator hours",
+    "^examples/(http_server|protocols|reports)|^torture/subjects":
+        "Python starts the program itself, not the emulator",
+    "^ground/sys_pipe_test|^rules/test_sendfile": "qemu lacks pwritev2 and preadv2 with flags",
+    "@(epoll|poll|sim)$|^examples|^torture|^loop|^model|^tls|^bench":
+        "Valgrind runs the suites on io_uring, whose completions it sees least of, and the ground",
+}
+ALWAYS, SERVERS, SCALE, PROGRAMS, STARTED, FLAGS, SLOW = (
+    [list(LEFT_OUT)[0], list(LEFT_OUT)[1]], *([pattern] for pattern in list(LEFT_OUT)[2:]))
+ABROAD = ALWAYS + SERVERS + SCALE + PROGRAMS
+EMULATED = ABROAD + STARTED + FLAGS
+# Memory's growth says nothing of what a sanitizer keeps, and torture has a target of its own.
+LABELS_LEFT_OUT = "torture|soak"
+SANITIZERS = {
+    "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
+}
 
 # libcheck, which the tests are written with, has to be built for other C libraries and processors.
 CHECK = "https://deb.debian.org/debian/pool/main/c/check/check_0.15.2.orig.tar.gz"
@@ -38,9 +56,12 @@ CHECK_SHA256 = "8451b68ac5d6f3157b24f22eceff575bcf566264f6d78f3852f89d4e08cf42e1
 class Cell:
     """One way to build, and which tests are left out there, and why."""
 
-    def __init__(self, name, *options, needs=(), without=ALWAYS_LEFT_OUT, foreign=None):
-        self.name, self.options, self.needs, self.without = name, list(options), needs, without
+    def __init__(self, name, *options, needs=(), without=tuple(ALWAYS), foreign=None, only=None,
+                 place=None):
+        self.name, self.options, self.needs = name, list(options), needs
+        self.without, self.only = list(without), only
         self.foreign = foreign  # the options of a toolchain that is not this machine's
+        self.place = place or re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
     def lacks(self):
         return [need for need in self.needs
@@ -76,28 +97,38 @@ LIBGCC_32 = "/usr/lib/gcc/x86_64-linux-gnu/12/32/libgcc.a"
 KERNEL_HEADERS = "-idirafter /usr/include/x86_64-linux-gnu"
 CELLS = [
     compiled("gcc", "-O0"), compiled("gcc", "-O2"), compiled("gcc", "-O3 -flto"),
-    compiled("clang", "-O0"), compiled("clang", "-O2"), compiled("clang", "-O3"),
+    compiled("clang", "-O0"), compiled("clang", "-O2"), compiled("clang", "-O3 -flto"),
     sanitized("gcc", "address,undefined", "ASan and UBSan"), sanitized("gcc", "thread", "TSan"),
     sanitized("clang", "address,undefined", "ASan and UBSan"),
     sanitized("clang", "thread", "TSan"),
+    # Its libcheck is built for it, too; OpenSSL would have to be.
+    Cell("clang, MSan", "-DCMAKE_C_FLAGS_DEBUG=-O1 -g", "-DASYNCIO_TLS=OFF",
+         "-DASYNCIO_SANITIZE=memory", needs=("clang",),
+         foreign=["-DCMAKE_C_COMPILER=clang", "-DCMAKE_C_FLAGS=-fsanitize=memory"]),
     Cell("gcc, Valgrind", "-DCMAKE_C_FLAGS_DEBUG=-O1 -g", "-DASYNCIO_VALGRIND=ON",
          "-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=x86_64",
          "-DCMAKE_CROSSCOMPILING_EMULATOR=valgrind;-q;--error-exitcode=9;--trace-children=no",
-         needs=("valgrind",), without=ABROAD),
+         needs=("valgrind",), without=ABROAD + SLOW),
     foreign("i386", "gcc-12", flags=f"-m32 {KERNEL_HEADERS}", needs=(LIBGCC_32,)),
-    foreign("musl", "musl-gcc", flags=f"-idirafter /usr/include {KERNEL_HEADERS}"),
+    foreign("musl", "musl-gcc", f"-DCMAKE_EXE_LINKER_FLAGS={ROOT}/tools/musl_unwind.c",
+            f"-DCMAKE_SHARED_LINKER_FLAGS={ROOT}/tools/musl_unwind.c",
+            flags=f"-idirafter /usr/include {KERNEL_HEADERS}"),
     emulated("aarch64", "aarch64-linux-gnu"), emulated("riscv64", "riscv64-linux-gnu"),
     emulated("arm", "arm-linux-gnueabihf"),
+    # Last, and alone: for some minutes the whole machine has no io_uring.
+    Cell("io_uring refused", "-DCMAKE_C_COMPILER=gcc", "-DCMAKE_C_FLAGS_DEBUG=-O2 -g", without=(),
+         only="^refused/", place="gcc-o2"),
 ]
 
 
 class Log:
     """Where a cell's commands tell what they do."""
 
-    def __init__(self, path):
+    def __init__(self, path, goes_on):
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("")
+        if not goes_on or not path.exists():
+            path.write_text("")
 
     def run(self, words, cwd=ROOT, environment=None, limit=7200):
         """True: it succeeded."""
@@ -149,12 +180,14 @@ def build_check(cell, build, directory, log):
 # ---- a cell --------------------------------------------------------------------------------------
 
 
-def tested(log):
-    """(tests, failed) as CTest counts them, and the names of those that failed."""
-    found = re.findall(r"% tests passed, (\d+) tests failed out of (\d+)", log.text())
-    names = re.findall(r"^\s*\d+ - (\S+) \((?:Failed|Timeout|SEGFAULT|Subprocess|Child).*\)",
-                       log.text(), re.M)
-    return (int(found[-1][1]), int(found[-1][0]), names) if found else (0, 0, [])
+def tested(text):
+    """(tests, names of those that failed) as CTest tells them, of its last run in this text."""
+    found = list(re.finditer(r"% tests passed, (\d+) tests failed out of (\d+)", text))
+    if not found:
+        return 0, []
+    names = re.findall(r"^\s*\d+ - (\S+) \((?:Failed|Timeout|SEGFAULT|Subprocess|Child|Not Run).*\)",
+                       text[found[-1].end():], re.M)
+    return int(found[-1][2]), names
 
 
 def configure(cell, build, directory, log):
@@ -171,42 +204,99 @@ def configure(cell, build, directory, log):
     return environment if done else None
 
 
-def run_cell(cell, build, jobs):
-    """What became of it, in words, and whether all is well."""
+def choose(cell, names):
+    """CTest's options: these tests, or all of the cell."""
+    if names:
+        return ["-R", "^(" + "|".join(map(re.escape, names)) + ")$"]
+    return (["-R", cell.only] if cell.only else []) + (
+        ["-E", "|".join(cell.without)] if cell.without else [])
+
+
+def run_tests(cell, directory, log, jobs, failed):
+    """(tests, failed, how many of them it took a second go for).  `failed`: none, or of last time."""
+    options = ["-j", "1" if cell.only else str(jobs), "-LE", LABELS_LEFT_OUT, "--output-on-failure"]
+    before = tested(log.text()) if failed else (0, [])
+    log.run(["ctest", *options, *choose(cell, failed)], cwd=directory / "build",
+            environment=SANITIZERS)
+    count, names = tested(log.text())
+    return (before[0], names, len(failed) - len(names)) if failed else (count, names, 0)
+
+
+def left_out(cell, directory):
+    """How many tests are registered and not of this cell."""
+    def count(*options):
+        listed = subprocess.run(["ctest", "-N", "-LE", LABELS_LEFT_OUT, *options], check=False,
+                                cwd=directory / "build", capture_output=True, text=True).stdout
+        return int(re.findall(r"Total Tests: (\d+)", listed)[-1])
+    return count() - count(*choose(cell, []))
+
+
+def run_cell(cell, build, jobs, again):
+    """What became of it, in words, whether all is well, and how many tests were left out."""
     lacking = cell.lacks()
     if lacking:
-        return f"lacks {', '.join(lacking)}", False
-    directory = build / re.sub(r"[^a-z0-9]+", "-", cell.name.lower()).strip("-")
-    log = Log(directory / "log.txt")
+        return f"lacks {', '.join(lacking)}", False, 0
+    directory = build / cell.place
+    log = Log(directory / f"{'refused' if cell.only else 'log'}.txt", again)
+    failed = tested(log.text())[1] if again else []
     if configure(cell, build, directory, log) is None:
-        return f"cannot be configured: {log.path}", False
+        return f"cannot be configured: {log.path}", False, 0
     if not log.run(["cmake", "--build", directory / "build", "-j", str(jobs)]):
-        return f"does not compile: {log.path}", False
-    log.run(["ctest", "-j", str(jobs), "-LE", "torture", "-E", cell.without,
-             "--output-on-failure"], cwd=directory / "build")
-    count, failed, names = tested(log)
-    if count == 0 or failed > 0:
-        return f"{failed} of {count} failed: {' '.join(names[:6])}", False
+        return f"does not compile: {log.path}", False, 0
+    count, names, second = run_tests(cell, directory, log, jobs, failed)
+    omitted = left_out(cell, directory)
+    if count == 0 or names:
+        return f"{len(names)} of {count} failed: {' '.join(names[:6])}", False, omitted
     skipped = len(set(re.findall(r"^SKIPPED (\S+)", log.text(), re.M)))
-    return f"{count} passed" + (f", {skipped} tests skipped" if skipped else ""), True
+    outcome = f"{count} passed" + (f", {skipped} tests of them skipped" if skipped else "")
+    return outcome + (f"; {second} at a second go, mended" if second else ""), True, omitted
 
 
-def page(lines, arguments):
-    commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"],
-                            capture_output=True, text=True, check=False).stdout.strip()
-    command = " ".join(["tools/matrix.py", *arguments.words])
-    yield "# The matrix, last run in full\n"
-    yield (f"{datetime.date.today()}, commit {commit}, `{command}`; what the cells are is in "
-           "tools/matrix.py.\n")
-    yield "| cell | outcome | seconds |\n| --- | --- | ---: |"
-    for name, outcome, seconds in lines:
-        yield f"| {name} | {outcome} | {seconds:.0f} |"
+# ---- the page ------------------------------------------------------------------------------------
+
+
+def commit():
+    said = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"],
+                          capture_output=True, text=True, check=False).stdout.strip()
+    return said or "?"
+
+
+def page(lines, known):
+    """`known`: the rows that the page has, by cell."""
+    today = datetime.date.today()
+    rows = dict(known)
+    for name, outcome, omitted, seconds in lines:
+        rows[name] = f"| {name} | {outcome} | {omitted} | {seconds:.0f} | {commit()} | {today} |"
+    yield "# The matrix\n"
+    yield ("Each row is what `tools/matrix.py --record docs/proof/matrix.md CELL` said when the cell "
+           "was run last, on which commit; `make matrix` runs them all.  tools/matrix.py says what "
+           "the cells are.  Every cell runs its suites on epoll, poll, io_uring and the simulated "
+           "network where nothing else is said.\n")
+    yield "| cell | outcome | left out | seconds | commit | date |"
+    yield "| --- | --- | ---: | ---: | --- | --- |"
+    for cell in CELLS:
+        yield rows.get(cell.name, f"| {cell.name} | not run yet | | | | |")
+    yield "\nWhat is left out, and why (torture and soak have targets and pages of their own):\n"
+    yield "| tests | why | in |\n| --- | --- | --- |"
+    for pattern, why in LEFT_OUT.items():
+        cells = [cell.name for cell in CELLS if pattern in cell.without]
+        where = "all but io_uring refused" if len(cells) == len(CELLS) - 1 else ", ".join(cells)
+        escaped = pattern.replace("|", "\\|")
+        yield f"| `{escaped}` | {why} | {where} |"
+
+
+def record(path, lines):
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    known = {match[1]: match[0] for match in
+             re.finditer(r"^\| (.+?) \| .* \| \d{4}-\d\d-\d\d \|$", text, re.M)}
+    path.write_text("\n".join(page(lines, known)) + "\n", encoding="utf-8")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("words", nargs="*")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--again", action="store_true")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "matrix")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--record", type=pathlib.Path)
@@ -219,12 +309,13 @@ def main():
     lines, failed = [], 0
     for cell in chosen:
         begin = time.monotonic()
-        outcome, well = run_cell(cell, arguments.build, arguments.jobs)
-        lines.append((cell.name, outcome, time.monotonic() - begin))
+        outcome, well, omitted = run_cell(cell, arguments.build.resolve(), arguments.jobs,
+                                          arguments.again)
+        lines.append((cell.name, outcome, omitted, time.monotonic() - begin))
         failed += not well
-        print(f"{cell.name:28} {outcome}  ({lines[-1][2]:.0f} s)", flush=True)
-    if arguments.record:
-        arguments.record.write_text("\n".join(page(lines, arguments)) + "\n")
+        print(f"{cell.name:28} {outcome}  ({lines[-1][-1]:.0f} s)", flush=True)
+        if arguments.record:
+            record(arguments.record, [lines[-1]])
     print(f"MATRIX {len(chosen)} cells, {failed} failed")
     return 1 if failed else 0
 

@@ -200,7 +200,7 @@ static int open_terminal(int fds[2])
 /* The slave side of a terminal, too; the master side only until it is given back. */
 TEST(pipe_terminal_is_taken)
 {
-    int fds[2];
+    int fds[2] = { -1, -1 };
 
     if (!CHECK(open_terminal(fds) >= 0))
         return;

@@ -84,21 +84,21 @@ struct asyncio_loop {
     int64_t now_ns; /* as last read; see loop_time_ns() for the truth */
     struct timers timers;
     atomic_bool stopping;
-    atomic_bool asleep; /* who clears it must signal wake_fd */
-    int steps_left;     /* until the clock is read */
-    bool poll_due;      /* the quantum was over in the middle of a batch */
-    bool return_soon;   /* the next batch is the loop's to begin */
-    bool woken;         /* wake_fd was signalled, and what for is not looked at yet */
-    int stride;         /* how many that were */
+    atomic_int asleep; /* who clears it must signal wake_fd; RISC-V exchanges no single bytes */
+    int steps_left;    /* until the clock is read */
+    bool poll_due;     /* the quantum was over in the middle of a batch */
+    bool return_soon;  /* the next batch is the loop's to begin */
+    bool woken;        /* wake_fd was signalled, and what for is not looked at yet */
+    int stride;        /* how many that were */
     bool debug;
     bool virtual_time;
     bool running, closed;
-    bool deadlocked; /* was reported in this run, which returns -EDEADLK therefore */
-    int exit_code;   /* ASYNCIO_EEXIT or -EDEADLK: ends the run; 0: none */
+    bool deadlocked;      /* was reported in this run, which returns -EDEADLK therefore */
+    int exit_code;        /* ASYNCIO_EEXIT or -EDEADLK: ends the run; 0: none */
     int64_t polled_at_ns; /* when the kernel was asked last */
     int64_t strode_at_ns; /* when the clock was read last, to see how long a stride takes */
-    int64_t spin_ns;    /* how long to look before sleeping */
-    unsigned spin_lost; /* how often in a row that was for nothing */
+    int64_t spin_ns;      /* how long to look before sleeping */
+    unsigned spin_lost;   /* how often in a row that was for nothing */
     struct loop_remote remote;
 
     const struct backend *backend;

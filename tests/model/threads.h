@@ -286,7 +286,7 @@ int model_start(pthread_t *thread, void *(*fn)(void *arg), void *arg, const char
     struct thread *made = thread_add(NULL);
     made->fn = fn;
     made->arg = arg;
-    *thread = (pthread_t)threads.count;
+    *thread = (pthread_t)(uintptr_t)threads.count; /* a number, or in musl a pointer */
     model_step();
     return 0;
 }
@@ -296,7 +296,7 @@ int model_join(pthread_t thread, void **result)
     struct thread *self = &threads.list[threads.running];
 
     (void)result;
-    self->joins = &threads.list[thread - 1];
+    self->joins = &threads.list[(uintptr_t)thread - 1];
     model_step();
     self->joins = NULL;
     return 0;
@@ -310,7 +310,7 @@ int model_detach(pthread_t thread)
 
 pthread_t model_self(void)
 {
-    return (pthread_t)(threads.running + 1);
+    return (pthread_t)(uintptr_t)(threads.running + 1);
 }
 
 void model_signal(int fd)

@@ -34,7 +34,7 @@ struct world {
 static int echo_piece(asyncio_stream *stream)
 {
     char data[4096];
-    int n = asyncio_stream_read(stream, data, 1 + asyncio_testing_below(sizeof data));
+    int n = asyncio_stream_read(stream, data, 1 + (size_t)asyncio_testing_below(sizeof data));
     int r = n > 0 ? asyncio_stream_write(stream, data, (size_t)n) : 0;
 
     return r < 0 ? r : n;
@@ -76,7 +76,7 @@ static int send_pieces(struct client *client)
     size_t most = client->size > BYTES_MAX ? MUCH_AT_ONCE : CHUNK_MAX;
 
     while (client->sent < client->size) {
-        size_t left = client->size - client->sent, size = 1 + asyncio_testing_below(most);
+        size_t left = client->size - client->sent, size = 1 + (size_t)asyncio_testing_below(most);
 
         if (size > left)
             size = left;
@@ -131,7 +131,8 @@ static int receive_pieces(struct client *client)
     int n = 1;
 
     while (n > 0) {
-        n = asyncio_stream_read(client->stream, data, 1 + asyncio_testing_below(sizeof data));
+        n = asyncio_stream_read(client->stream, data,
+                                1 + (size_t)asyncio_testing_below(sizeof data));
         if (n > 0 && check(client, data, (size_t)n) < 0)
             return -ENOTRECOVERABLE;
     }
@@ -198,7 +199,7 @@ static int connect_and_talk(void *arg)
     struct client *client = arg;
     const char *host = asyncio_testing_below(2) == 0 ? "server" : "10.0.0.1";
 
-    client->size = asyncio_testing_below(asyncio_testing_below(20) > 0 ? BYTES_MAX : MUCH);
+    client->size = (size_t)asyncio_testing_below(asyncio_testing_below(20) > 0 ? BYTES_MAX : MUCH);
     int r = asyncio_open_connection(&client->stream, host, 7, NULL);
     if (r == 0) {
         r = talk(client);

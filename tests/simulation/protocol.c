@@ -54,7 +54,7 @@ static void made(asyncio_protocol *protocol, asyncio_transport *transport)
     side->made = true;
     side->transport = asyncio_transport_ref(transport);
     asyncio_ignore(asyncio_transport_set_write_buffer_limits(
-        transport, 1 + asyncio_testing_below(9000), SIZE_MAX));
+        transport, 1 + (size_t)asyncio_testing_below(9000), SIZE_MAX));
 }
 
 static void lost(asyncio_protocol *protocol, int error)
@@ -184,7 +184,7 @@ static int client_eof(asyncio_protocol *protocol)
 static int write_some(struct side *side)
 {
     unsigned char data[CHUNK_MAX];
-    size_t left = side->size - side->sent, size = 1 + asyncio_testing_below(CHUNK_MAX);
+    size_t left = side->size - side->sent, size = 1 + (size_t)asyncio_testing_below(CHUNK_MAX);
 
     if (size > left)
         size = left;
@@ -262,7 +262,7 @@ static int run_client(void *arg)
     asyncio_future done = { 0 };
 
     side->protocol.type = asyncio_testing_below(2) == 0 ? &streaming : &buffered;
-    side->size = asyncio_testing_below(BYTES_MAX);
+    side->size = (size_t)asyncio_testing_below(BYTES_MAX);
     asyncio_loop_create_connection(asyncio_get_running_loop(), &done, &side->protocol, "server",
                                    PORT, NULL);
     int r = asyncio_await(&done);

@@ -39,7 +39,7 @@ static int send_line(asyncio_stream *stream, unsigned number)
     size_t size = make_line(number, line), sent = 0;
 
     while (sent < size) {
-        size_t part = 1 + asyncio_testing_below(size - sent);
+        size_t part = 1 + (size_t)asyncio_testing_below(size - sent);
         int r = asyncio_stream_write(stream, line + sent, part);
 
         if (r == 0)

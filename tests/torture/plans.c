@@ -85,7 +85,7 @@ struct fault_plan *torture_plans(uint64_t calls, uint64_t suspensions, uint64_t 
     share_out(available, max, share);
     for (int mode = 0; mode < MODES; mode++)
         total += share[mode];
-    list.plans = calloc(total, sizeof *list.plans);
+    list.plans = calloc((size_t)total, sizeof *list.plans);
     if (!list.plans)
         abort();
     available[PAIR] = available[INTERRUPT] = suspensions;
