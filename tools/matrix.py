@@ -6,8 +6,8 @@
 A cell is a compiler with its options, a sanitizer, Valgrind, another C library or another
 processor; in each all suites run on every back end that there is.  With words, only cells whose
 name has one of them.  A cell that lacks something on this machine says so, and counts as failed.
---again runs in each cell only what failed there the last time.  --record puts the rows into the page
-for docs/; those of cells that were not run stay as they are, each with its commit and date.
+--again runs in each cell only what failed there the last time.  --record puts the rows into the
+page for docs/; those of cells that were not run stay as they are, each with its commit and date.
 """
 import argparse
 import datetime
@@ -185,7 +185,7 @@ def tested(text):
     found = list(re.finditer(r"% tests passed, (\d+) tests failed out of (\d+)", text))
     if not found:
         return 0, []
-    names = re.findall(r"^\s*\d+ - (\S+) \((?:Failed|Timeout|SEGFAULT|Subprocess|Child|Not Run).*\)",
+    names = re.findall(r"^\s*\d+ - (\S+) \((?:Failed|Timeout|SEGFAULT|Subprocess|Child|Not Run)",
                        text[found[-1].end():], re.M)
     return int(found[-1][2]), names
 
@@ -213,7 +213,7 @@ def choose(cell, names):
 
 
 def run_tests(cell, directory, log, jobs, failed):
-    """(tests, failed, how many of them it took a second go for).  `failed`: none, or of last time."""
+    """(tests, failed, how many passed at a second go).  `failed`: none, or those of last time."""
     options = ["-j", "1" if cell.only else str(jobs), "-LE", LABELS_LEFT_OUT, "--output-on-failure"]
     before = tested(log.text()) if failed else (0, [])
     log.run(["ctest", *options, *choose(cell, failed)], cwd=directory / "build",
@@ -232,7 +232,7 @@ def left_out(cell, directory):
 
 
 def run_cell(cell, build, jobs, again):
-    """What became of it, in words, whether all is well, and how many tests were left out."""
+    """What became of it, whether all is well, and how many tests were left out."""
     lacking = cell.lacks()
     if lacking:
         return f"lacks {', '.join(lacking)}", False, 0
@@ -268,8 +268,8 @@ def page(lines, known):
     for name, outcome, omitted, seconds in lines:
         rows[name] = f"| {name} | {outcome} | {omitted} | {seconds:.0f} | {commit()} | {today} |"
     yield "# The matrix\n"
-    yield ("Each row is what `tools/matrix.py --record docs/proof/matrix.md CELL` said when the cell "
-           "was run last, on which commit; `make matrix` runs them all.  tools/matrix.py says what "
+    yield ("Each row is what `tools/matrix.py --record docs/proof/matrix.md CELL` said when the "
+           "cell was run last, on which commit; `make matrix` runs them all.  tools/matrix.py says what "
            "the cells are.  Every cell runs its suites on epoll, poll, io_uring and the simulated "
            "network where nothing else is said.\n")
     yield "| cell | outcome | left out | seconds | commit | date |"
