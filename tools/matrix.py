@@ -80,7 +80,8 @@ def sanitized(compiler, what, name):
 
 def foreign(name, compiler, *options, flags="", needs=(), without=ABROAD):
     toolchain = [f"-DCMAKE_C_COMPILER={compiler}", f"-DCMAKE_ASM_COMPILER={compiler}",
-                 f"-DCMAKE_C_FLAGS={flags}", *options]
+                 f"-DCMAKE_C_FLAGS={flags}",
+                 f"-DCMAKE_ASM_FLAGS={flags}", *options]
     return Cell(name, "-DCMAKE_C_FLAGS_DEBUG=-O1 -g", "-DASYNCIO_TLS=OFF",
                 needs=(compiler, *needs), without=without, foreign=toolchain)
 

@@ -3,6 +3,7 @@
  */
 #define _GNU_SOURCE
 #include <link.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* As glibc 2.35 has it in <dlfcn.h>. */

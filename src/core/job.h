@@ -16,7 +16,7 @@ struct asyncio_job {
     struct asyncio_link_ queued; /* in its pool */
     bool in_queue;
     bool holds_pool; /* the executor is a thread pool, whose memory lasts as long as this */
-    atomic_bool begun;
+    atomic_int begun;
     atomic_int references;
     struct asyncio_executor *executor;
     struct asyncio_loop *loop; /* kept */

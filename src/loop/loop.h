@@ -73,7 +73,7 @@ struct loop_remote {
     struct asyncio_handle *running;
     pthread_t running_in;
     struct asyncio_handle runner; /* stands in the ready queue for those of `handles` */
-    atomic_bool pending;          /* `handles` is not empty and runner is not scheduled */
+    atomic_int pending;           /* `handles` is not empty and runner is not scheduled */
 };
 
 struct backend;
@@ -83,8 +83,9 @@ struct asyncio_loop {
     struct asyncio_link_ ready, batch;
     int64_t now_ns; /* as last read; see loop_time_ns() for the truth */
     struct timers timers;
-    atomic_bool stopping;
-    atomic_int asleep; /* who clears it must signal wake_fd; RISC-V exchanges no single bytes */
+    /* Flags that threads meet in are ints: RISC-V cannot exchange a byte without libatomic. */
+    atomic_int stopping;
+    atomic_int asleep; /* who clears it must signal wake_fd */
     int steps_left;    /* until the clock is read */
     bool poll_due;     /* the quantum was over in the middle of a batch */
     bool return_soon;  /* the next batch is the loop's to begin */

@@ -13,7 +13,7 @@
 #include "ground/sys.h"
 
 void model_step(void);
-void model_store(atomic_bool *place, bool value);
+void model_store(atomic_int *place, bool value);
 int model_lock(pthread_mutex_t *mutex);
 int model_unlock(pthread_mutex_t *mutex);
 int model_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
@@ -34,7 +34,7 @@ int64_t model_now(void);
 #define atomic_load(place)            (model_step(), atomic_load_explicit((place), MODEL_ORDER))
 #define atomic_store(place, value)    model_store((place), (value))
 #define atomic_exchange(place, value) (model_step(), model_exchange((place), (value)))
-bool model_exchange(atomic_bool *place, bool value);
+bool model_exchange(atomic_int *place, bool value);
 
 #define __atomic_load_n(place, order) (model_step(), __atomic_load_n((place), (order)))
 #define __atomic_store_n(place, value, order)                                                      \

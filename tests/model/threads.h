@@ -51,8 +51,8 @@ static struct threads {
     int signals;                   /* wake_fd is readable */
     int64_t now;
     enum plant plant;
-    atomic_bool *flag;     /* that comes late then: the loop's `asleep` */
-    atomic_bool *late;     /* FLAG_COMES_LATE: what is not seen yet */
+    atomic_int *flag;      /* that comes late then: the loop's `asleep` */
+    atomic_int *late;      /* FLAG_COMES_LATE: what is not seen yet */
     bool gone;             /* the loop is freed */
     const char *violation; /* what went wrong first */
 } threads;
@@ -198,7 +198,7 @@ static void settle(void)
     threads.late = NULL;
 }
 
-void model_store(atomic_bool *place, bool value)
+void model_store(atomic_int *place, bool value)
 {
     model_step();
     if (threads.plant == FLAG_COMES_LATE && value && place == threads.flag)
@@ -209,7 +209,7 @@ void model_store(atomic_bool *place, bool value)
         threads.late = NULL;
 }
 
-bool model_exchange(atomic_bool *place, bool value)
+bool model_exchange(atomic_int *place, bool value)
 {
     if (threads.gone && place == threads.flag) {
         violate("a loop is touched that is gone");
