@@ -270,9 +270,9 @@ def page(lines, known):
         rows[name] = f"| {name} | {outcome} | {omitted} | {seconds:.0f} | {commit()} | {today} |"
     yield "# The matrix\n"
     yield ("Each row is what `tools/matrix.py --record docs/proof/matrix.md CELL` said when the "
-           "cell was run last, on which commit; `make matrix` runs them all.  tools/matrix.py says what "
-           "the cells are.  Every cell runs its suites on epoll, poll, io_uring and the simulated "
-           "network where nothing else is said.\n")
+           "cell was run last, on which commit; `make matrix` runs them all.  tools/matrix.py says "
+           "what the cells are.  Every cell runs its suites on epoll, poll, io_uring and the "
+           "simulated network where nothing else is said.\n")
     yield "| cell | outcome | left out | seconds | commit | date |"
     yield "| --- | --- | ---: | ---: | --- | --- |"
     for cell in CELLS:
