@@ -440,20 +440,29 @@ static unsigned go_left(unsigned path, int depth)
     return number;
 }
 
+/* From one place, however a loop around it is unrolled. */
+__attribute__((noinline)) static unsigned go(unsigned path, int depth)
+{
+    unsigned number = go_left(path, depth);
+    __asm__ volatile("" : "+r"(number));
+    return number;
+}
+
 static void many_origins(asyncio_loop *loop)
 {
-    enum { DEPTH = 7, PATHS = 1 << DEPTH };
+    enum { DEPTH = 9, PATHS = 1 << DEPTH };
     char text[1000], part[20];
     unsigned first = 0, last = 0;
 
     (void)loop;
     for (unsigned path = 0; path <= PATHS; path++) {
-        last = go_left(path % PATHS, DEPTH);
+        last = go(path % PATHS, DEPTH);
         if (last == 0)
             return; /* no memory, in torture */
         if (path == 0)
             first = last;
-        CHECK((last == first) == (path % PATHS == 0)); /* found again at the end */
+        CHECK_INT((last == first) * 1000 + (int)path,
+                  (path % PATHS == 0) * 1000 + (int)path); /* again at the end */
     }
     CHECK(origin_describe(last, text, sizeof text) == text);
     CHECK(origin_describe(last, part, sizeof part) == part);
