@@ -270,8 +270,8 @@ def page(lines, known):
     """`known`: the rows that the page has, by cell."""
     today = datetime.date.today()
     rows = dict(known)
-    for name, outcome, omitted, seconds in lines:
-        rows[name] = f"| {name} | {outcome} | {omitted} | {seconds:.0f} | {commit()} | {today} |"
+    for name, outcome, omitted, built, seconds in lines:
+        rows[name] = f"| {name} | {outcome} | {omitted} | {seconds:.0f} | {built} | {today} |"
     yield "# The matrix\n"
     yield ("Each row is what `tools/matrix.py --record docs/proof/matrix.md CELL` said when the "
            "cell was run last, on which commit; `make matrix` runs them all.  tools/matrix.py says "
@@ -313,10 +313,10 @@ def main():
         return 0
     lines, failed = [], 0
     for cell in chosen:
-        begin = time.monotonic()
+        begin, built = time.monotonic(), commit()
         outcome, well, omitted = run_cell(cell, arguments.build.resolve(), arguments.jobs,
                                           arguments.again)
-        lines.append((cell.name, outcome, omitted, time.monotonic() - begin))
+        lines.append((cell.name, outcome, omitted, built, time.monotonic() - begin))
         failed += not well
         print(f"{cell.name:28} {outcome}  ({lines[-1][-1]:.0f} s)", flush=True)
         if arguments.record:

@@ -24,7 +24,7 @@ struct sender {
         asyncio_handle handle;
         struct sender *sender;
         int number;
-        atomic_bool busy;
+        atomic_int busy;
     } slots[HANDLES];
 };
 
