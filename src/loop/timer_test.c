@@ -60,6 +60,23 @@ TEST(timers_come_by_deadline_and_equals_in_order)
     }
 }
 
+/* A slot that few are in is taken from as it is; one set then must not go where the rest will only
+ * be moved to. */
+TEST(timer_set_while_its_slot_is_emptied_comes_after_its_equals)
+{
+    enum { SLOT = TIMER_SLOTS };
+
+    begin(1);
+    timers_add(&timers, &all[0], SLOT + 1, 0);
+    timers_add(&timers, &all[1], SLOT + 2, 0);
+    CHECK(take(SLOT + 1) == &all[0]);
+    timers_add(&timers, &all[2], SLOT + 2, SLOT + 1);
+    timers_add(&timers, &all[3], SLOT + 1, SLOT + 1);
+    CHECK(take(SLOT + 1) == &all[3]);
+    CHECK_INT(drain(SLOT + 2), 2); /* in their order */
+    CHECK_INT(timers.count, 0);
+}
+
 TEST(timers_removed_from_anywhere_leave_the_rest_in_order)
 {
     size_t left = TIMERS;
