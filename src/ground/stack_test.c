@@ -56,7 +56,8 @@ TEST(too_large_is_no_memory)
 
     CHECK_INT(stack_get(&pool, &stack, SIZE_MAX), -ENOMEM);
     CHECK_INT(stack_get(&pool, &stack, PTRDIFF_MAX), -ENOMEM);
-    CHECK_INT(stack_get(&pool, &stack, SIZE_MAX / 16), -ENOMEM);
+    if (sizeof(size_t) > 4) /* else it is 256 MiB, which may well be there */
+        CHECK_INT(stack_get(&pool, &stack, SIZE_MAX / 16), -ENOMEM);
     CHECK(stack.low == NULL);
     CHECK_INT(pool.live, 0);
     stack_pool_destroy(&pool);
