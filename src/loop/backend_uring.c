@@ -96,11 +96,14 @@ static void dispatch(struct asyncio_loop *loop, uint64_t data, int result, unsig
     switch ((enum uring_tag)(data & URING_TAG_MASK)) {
     case URING_OP: uring_op_completed(loop, (asyncio_op *)(uintptr_t)data, result, flags); break;
     case URING_POLL: uring_polled(loop, data, result, flags); break;
-    case URING_WAKE: woken(loop, flags); break;
+    case URING_OTHER:
+        if (data == URING_WAKE)
+            woken(loop, flags);
+        break; /* else a cancellation's; what it was for tells for itself */
     case URING_FILE:
         uring_file_read(loop, (asyncio_op *)(uintptr_t)(data - URING_FILE), result);
         break;
-    default: break; /* a cancellation's; what it was for tells for itself */
+    default: break;
     }
 }
 

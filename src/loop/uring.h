@@ -34,7 +34,11 @@ static inline struct uring *uring_of(struct asyncio_loop *loop)
     return loop->backend_state;
 }
 
-enum uring_tag { URING_OP, URING_POLL, URING_WAKE, URING_FILE, URING_NOBODY, URING_TAG_MASK = 7 };
+/* Two bits, and no more: on i386 operations are aligned to 4. */
+enum uring_tag { URING_OP, URING_POLL, URING_OTHER, URING_FILE, URING_TAG_MASK = 3 };
+
+/* Whole words of URING_OTHER. */
+enum { URING_WAKE = URING_OTHER, URING_NOBODY = URING_OTHER | 4 };
 
 /* What the back end knows of an operation of its own: asyncio_op's backend_[0]. */
 enum { URING_OWN = 1, URING_ASKED = 2, URING_PARKED = 4 };
