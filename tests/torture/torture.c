@@ -266,9 +266,20 @@ static void judge(struct runs *runs, const struct job *job, int status)
     print_failure(runs, job, what);
 }
 
+/* How much longer things take while others want the processors, too. */
+static int crowding(void)
+{
+    double load[1];
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (getloadavg(load, 1) != 1 || processors < 1)
+        return 1;
+    return 1 + (int)(load[0] / (double)processors);
+}
+
 static void kill_if_late(struct runs *runs, struct job *job)
 {
-    int64_t ms = (now_ms() - job->started_ms) / test_slowness();
+    int64_t ms = (now_ms() - job->started_ms) / test_slowness() / crowding();
     int status;
 
     if (job->slot->may_go_on && ms >= PATIENCE_MS + job->interrupts * INTERVAL_MS) {
