@@ -37,6 +37,11 @@
 #ifndef SANITIZED
 #define SANITIZED 0
 #endif
+#if defined(FIBER_UCONTEXT)
+#define SWITCHES_BY_CALLS 1 /* two of the system, each time */
+#else
+#define SWITCHES_BY_CALLS 0
+#endif
 #ifndef COUNTED /* ASYNCIO_COVERAGE */
 #define COUNTED 0
 #endif
