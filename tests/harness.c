@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "backend.h"
+#include "ground/switch.h"
 #include "ground/sys.h"
 #include "torture/torture.h"
 
@@ -101,7 +102,7 @@ void test_needs_thread_count(void)
 
 int test_slowness(void)
 {
-    return SANITIZED || COUNTED || RUNNING_ON_VALGRIND ? 6 : 1;
+    return SANITIZED || SWITCHES_BY_CALLS || COUNTED || RUNNING_ON_VALGRIND ? 6 : 1;
 }
 
 /* ---- checks --------------------------------------------------------------------------------- */
