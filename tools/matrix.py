@@ -27,9 +27,10 @@ LEFT_OUT = {
     "^house/|^gate": "looks at the sources, or counts instructions of one build",
     "^refused/": "io_uring refused is a cell of its own",
     "^world/|^twins|^ps": "starts this machine's servers, its Python, or looks at its processes",
-    "^scale/": "so many tasks and processes take an emulator hours",
+    "^scale/": "so many tasks and processes take an emulator hours, and i386 and musl do "
+               "without",
     "fuzz|differential|simulation": "thousands of programs, which are the same on any processor, "
-                                    "take an emulator hours",
+                                    "take an emulator hours, and i386 and musl do without",
     "^examples/(http_server|protocols|reports)|^torture/subjects":
         "Python starts the program itself, not the emulator",
     "^ground/sys_pipe_test|^rules/test_sendfile": "qemu lacks pwritev2 and preadv2 with flags",
