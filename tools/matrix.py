@@ -112,7 +112,10 @@ CELLS = [
          "-DCMAKE_CROSSCOMPILING_EMULATOR=valgrind;-q;--error-exitcode=9;--trace-children=no",
          needs=("valgrind",), without=ABROAD + SLOW),
     foreign("i386", "gcc-12", flags=f"-m32 {KERNEL_HEADERS}", needs=(LIBGCC_32,)),
+    # Its specifications forget the index of the tables by which stacks are followed.
     foreign("musl", "musl-gcc", f"-DCMAKE_C_STANDARD_LIBRARIES={ROOT}/tools/musl_unwind.c",
+            "-DCMAKE_EXE_LINKER_FLAGS=-Wl,--eh-frame-hdr",
+            "-DCMAKE_SHARED_LINKER_FLAGS=-Wl,--eh-frame-hdr",
             flags=f"-idirafter /usr/include {KERNEL_HEADERS}"),
     emulated("aarch64", "aarch64-linux-gnu"), emulated("riscv64", "riscv64-linux-gnu"),
     emulated("arm", "arm-linux-gnueabihf"),
