@@ -87,7 +87,8 @@ typedef struct asyncio_testing_options {
  * returned, else 0.  Not inside a run.  A run fails by the negative result of `fn`;
  * with -EDEADLK when all tasks wait for what can never come; with -ETIMEDOUT when it is not over in
  * time; with ASYNCIO_ESTATE when it has left behind a task, or a socket that nobody closed.  The
- * seed is printed on stderr, with what to set to repeat that run alone. */
+ * seed is printed on stderr, with what to set to repeat that run alone.  Aborts, with a sentence,
+ * if a task hides its cancellations until three times the limit is over. */
 int asyncio_testing_run(asyncio_coro *fn, void *arg, const asyncio_testing_options *options);
 
 /* The seed of this run, 0 outside of one; and numbers that follow from it: any, and below `limit`

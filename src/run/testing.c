@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "ground/log.h"
 #include "ground/sim.h"
 #include "ground/sys.h"
 #include "loop/sim.h"
@@ -27,7 +28,7 @@ struct run {
     uint64_t seed;
     asyncio_loop *loop;
     asyncio_task *main;
-    bool late; /* it was not over in time */
+    int late; /* so often it was not over in time */
     size_t tasks_left, sockets_left;
 };
 
@@ -100,22 +101,24 @@ static int run_test(void *arg)
     *sim_faults(network) = run->options->faults;
     int r = run->fn(run->arg);
     *sim_faults(network) = (asyncio_testing_faults){ 0 };
-    if (r >= 0 && !run->late && !run->options->leave_behind)
+    if (r >= 0 && run->late == 0 && !run->options->leave_behind)
         r = look_for_leftovers(run);
     return r;
 }
 
-/* The clean-up of what is cancelled gets as much time again. */
+/* The clean-up of what is cancelled gets as much time again, and so does that of the loop.  Then no
+ * end can be hoped for, nor another seed. */
 static int time_is_up(void *arg)
 {
     struct run *run = arg;
 
-    if (run->late)
+    if (++run->late > 2)
+        die("seed %llu: a task has hidden every cancellation", (unsigned long long)run->seed);
+    sim_set_limit(run->loop, 2 * run->loop->now_ns, time_is_up, run);
+    if (run->late == 2)
         return ASYNCIO_EEXIT;
-    run->late = true;
     if (!run->options->quiet)
         asyncio_dump_tasks(STDERR_FILENO);
-    sim_set_limit(run->loop, 2 * run->loop->now_ns, time_is_up, run);
     asyncio_task_cancel(run->main);
     return 0;
 }
@@ -181,7 +184,7 @@ static int run_seed(struct run *run)
 
     if (r == 0) {
         r = asyncio_runner_run(&runner, run_main, run, NULL);
-        if (run->late)
+        if (run->late > 0)
             r = -ETIMEDOUT;
         collect(run, r);
     }

@@ -123,8 +123,8 @@ static inline bool without_memory(bool without)
 
 /* ---- misuse ---- */
 
-/* What `fn`, a main task, writes to stderr in a process of its own before it is aborted. */
-static inline void check_dies(asyncio_coro *fn, const char *sentence)
+/* What `fn` writes to stderr, in a process of its own, before it is aborted. */
+static inline void check_process_dies(void (*fn)(void *arg), void *arg, const char *sentence)
 {
     char text[400] = "";
     int ends[2], status = 0;
@@ -135,7 +135,7 @@ static inline void check_dies(asyncio_coro *fn, const char *sentence)
     pid_t child = fork();
     if (child == 0) {
         (void)dup2(ends[1], STDERR_FILENO);
-        asyncio_ignore(RUN_RESULT(fn, NULL));
+        fn(arg);
         _exit(0);
     }
     close(ends[1]);
@@ -147,6 +147,17 @@ static inline void check_dies(asyncio_coro *fn, const char *sentence)
     waitpid(child, &status, 0);
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
     CHECK(strstr(text, sentence) != NULL);
+}
+
+static inline void run_misuse(void *arg)
+{
+    asyncio_ignore(RUN_RESULT(*(asyncio_coro **)arg, NULL));
+}
+
+/* The same of a main task. */
+static inline void check_dies(asyncio_coro *fn, const char *sentence)
+{
+    check_process_dies(run_misuse, &fn, sentence);
 }
 
 #endif

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "harness.h"
+#include "rules/scopes.h"
 
 /* ---- without a network ---- */
 
@@ -188,4 +189,27 @@ TEST(a_run_that_hides_its_cancellation_ends_all_the_same)
     CHECK(strstr(printed, "1 tasks\n") != NULL);
     CHECK(strstr(printed, "repeats it") != NULL);
     CHECK_TRACE("ECANCELED ECANCELED"); /* the second one as the run is cleaned up */
+}
+
+/* ---- a task that nothing can end ---- */
+
+static int hides_all(void *arg)
+{
+    while (*(const bool *)arg)
+        asyncio_ignore(asyncio_sleep(1));
+    return 0;
+}
+
+static void runs_what_hides_all(void *arg)
+{
+    asyncio_ignore(asyncio_testing_run(
+        hides_all, arg, &(asyncio_testing_options){ .seed = 5, .time_limit = 100, .quiet = true }));
+}
+
+TEST(a_run_that_hides_its_cancellations_is_ended)
+{
+    bool always = true;
+
+    check_process_dies(runs_what_hides_all, &always,
+                       "seed 5: a task has hidden every cancellation");
 }
