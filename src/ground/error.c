@@ -3,7 +3,8 @@
  * An error is one of enum asyncio_error or a negated errno.  The first are in a table with name and
  * description.  The C library has both for errno, where it is glibc, untranslated and to be asked
  * for by any thread; elsewhere strerror() may write over what it gave to another thread, so that
- * the table has those, too, that a program of sockets meets.  Every string lasts for ever.
+ * the table has those, too, that a program of sockets and files meets.  Every string lasts for
+ * ever.
  */
 #include <string.h>
 
@@ -48,6 +49,7 @@ static const struct error_text {
     ERROR(ASYNCIO_EAI_BADHINTS, "Family, type, protocol or flags do not fit together"),
     NUMBER(ENOTSUP, "Operation not supported"), /* glibc names it EOPNOTSUPP */
 #if !defined(HAVE_ERRNO_NAMES)
+    NUMBER(E2BIG, "Argument list too long"),
     NUMBER(EACCES, "Permission denied"),
     NUMBER(EADDRINUSE, "Address already in use"),
     NUMBER(EADDRNOTAVAIL, "Cannot assign requested address"),
@@ -55,6 +57,7 @@ static const struct error_text {
     NUMBER(EAGAIN, "Resource temporarily unavailable"),
     NUMBER(EALREADY, "Operation already in progress"),
     NUMBER(EBADF, "Bad file descriptor"),
+    NUMBER(EBADMSG, "Bad message"),
     NUMBER(EBUSY, "Device or resource busy"),
     NUMBER(ECANCELED, "Operation canceled"),
     NUMBER(ECHILD, "No child processes"),
@@ -64,10 +67,14 @@ static const struct error_text {
     NUMBER(EDEADLK, "Resource deadlock avoided"),
     NUMBER(EDESTADDRREQ, "Destination address required"),
     NUMBER(EDOM, "Numerical argument out of domain"),
+    NUMBER(EDQUOT, "Disk quota exceeded"),
     NUMBER(EEXIST, "File exists"),
     NUMBER(EFAULT, "Bad address"),
     NUMBER(EFBIG, "File too large"),
+    NUMBER(EHOSTDOWN, "Host is down"),
     NUMBER(EHOSTUNREACH, "No route to host"),
+    NUMBER(EIDRM, "Identifier removed"),
+    NUMBER(EILSEQ, "Invalid or incomplete multibyte or wide character"),
     NUMBER(EINPROGRESS, "Operation now in progress"),
     NUMBER(EINTR, "Interrupted system call"),
     NUMBER(EINVAL, "Invalid argument"),
@@ -76,6 +83,7 @@ static const struct error_text {
     NUMBER(EISDIR, "Is a directory"),
     NUMBER(ELOOP, "Too many levels of symbolic links"),
     NUMBER(EMFILE, "Too many open files"),
+    NUMBER(EMLINK, "Too many links"),
     NUMBER(EMSGSIZE, "Message too long"),
     NUMBER(ENAMETOOLONG, "File name too long"),
     NUMBER(ENETDOWN, "Network is down"),
@@ -85,23 +93,38 @@ static const struct error_text {
     NUMBER(ENOBUFS, "No buffer space available"),
     NUMBER(ENODEV, "No such device"),
     NUMBER(ENOENT, "No such file or directory"),
+    NUMBER(ENOEXEC, "Exec format error"),
+    NUMBER(ENOLCK, "No locks available"),
+    NUMBER(ENOLINK, "Link has been severed"),
     NUMBER(ENOMEM, "Cannot allocate memory"),
+    NUMBER(ENOMSG, "No message of desired type"),
     NUMBER(ENOPROTOOPT, "Protocol not available"),
     NUMBER(ENOSPC, "No space left on device"),
     NUMBER(ENOSYS, "Function not implemented"),
     NUMBER(ENOTCONN, "Transport endpoint is not connected"),
     NUMBER(ENOTDIR, "Not a directory"),
+    NUMBER(ENOTEMPTY, "Directory not empty"),
+    NUMBER(ENOTRECOVERABLE, "State not recoverable"),
     NUMBER(ENOTSOCK, "Socket operation on non-socket"),
+    NUMBER(ENOTTY, "Inappropriate ioctl for device"),
     NUMBER(ENXIO, "No such device or address"),
     NUMBER(EOVERFLOW, "Value too large for defined data type"),
+    NUMBER(EOWNERDEAD, "Owner died"),
     NUMBER(EPERM, "Operation not permitted"),
+    NUMBER(EPFNOSUPPORT, "Protocol family not supported"),
     NUMBER(EPIPE, "Broken pipe"),
     NUMBER(EPROTO, "Protocol error"),
     NUMBER(EPROTONOSUPPORT, "Protocol not supported"),
     NUMBER(EPROTOTYPE, "Protocol wrong type for socket"),
     NUMBER(ERANGE, "Numerical result out of range"),
+    NUMBER(EROFS, "Read-only file system"),
+    NUMBER(ESHUTDOWN, "Cannot send after transport endpoint shutdown"),
+    NUMBER(ESOCKTNOSUPPORT, "Socket type not supported"),
+    NUMBER(ESPIPE, "Illegal seek"),
     NUMBER(ESRCH, "No such process"),
+    NUMBER(ESTALE, "Stale file handle"),
     NUMBER(ETIMEDOUT, "Connection timed out"),
+    NUMBER(ETXTBSY, "Text file busy"),
     NUMBER(EXDEV, "Invalid cross-device link"),
 #endif
 };

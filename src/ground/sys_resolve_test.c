@@ -51,10 +51,12 @@ TEST(resolve_errors)
     CHECK_INT(LOOK_UP(NULL, NULL, 0), ASYNCIO_EAI_NONAME);
     CHECK_INT(LOOK_UP("127.0.0.1", "no-such", .type = SOCK_STREAM), ASYNCIO_EAI_SERVICE);
     CHECK_INT(LOOK_UP("127.0.0.1", "80", .family = 99), ASYNCIO_EAI_BADHINTS);
-    CHECK_INT(LOOK_UP("127.0.0.1", "80", .type = 99), ASYNCIO_EAI_BADHINTS);
+    int r = LOOK_UP("127.0.0.1", "80", .type = 99); /* musl: no such service */
+    CHECK(r == ASYNCIO_EAI_BADHINTS || r == ASYNCIO_EAI_SERVICE);
     CHECK_INT(LOOK_UP("127.0.0.1", "80", .flags = 1 << 30), ASYNCIO_EAI_BADHINTS);
 }
 
+#if defined(__GLIBC__)
 /* The only name server of this thread is one that nobody runs. */
 static void use_dead_server(void)
 {
@@ -72,6 +74,12 @@ TEST(resolve_without_a_server)
     use_dead_server();
     CHECK_INT(LOOK_UP("name.invalid", "80", .type = SOCK_STREAM), ASYNCIO_EAI_AGAIN);
 }
+#else
+TEST(resolve_without_a_server)
+{
+    SKIP("this C library cannot be told, in a program, whom to ask");
+}
+#endif
 
 /* Of the system's own failures the errno is told. */
 TEST(resolve_without_descriptors)

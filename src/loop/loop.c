@@ -167,7 +167,7 @@ static int make(asyncio_loop **loop, const asyncio_loop_options *options,
         destroy(made);
         return r;
     }
-    describe_backend(made, refused < 0 ? strerror(-refused) : why);
+    describe_backend(made, refused < 0 ? asyncio_strerror(refused) : why);
     *loop = made;
     return 0;
 }
