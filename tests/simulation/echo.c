@@ -291,7 +291,8 @@ static int run(void *arg)
     static struct world world; /* too large for a stack */
 
     (void)arg;
-    world = (struct world){ .count = 1 + (unsigned)asyncio_testing_below(CLIENTS_MAX) };
+    memset(&world, 0, sizeof world); /* and not by a value, which has to lie somewhere first */
+    world.count = 1 + (unsigned)asyncio_testing_below(CLIENTS_MAX);
     world.strict = asyncio_testing_below(3) == 0;
     int r = world.strict ? set_up_mild_network() : set_up_network();
     if (r == 0)
