@@ -4,6 +4,8 @@
  * Whatever happens, what has come is a beginning of what was sent; and if both ends say that all
  * went well, it is all of it.  Where nothing breaks, as in a third of the runs, it has to go well.
  */
+#include <string.h>
+
 #include "scenario.h"
 
 #include <math.h>
