@@ -4,11 +4,10 @@
  * Whatever happens, what has come is a beginning of what was sent; and if both ends say that all
  * went well, it is all of it.  Where nothing breaks, as in a third of the runs, it has to go well.
  */
-#include <string.h>
-
 #include "scenario.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { CLIENTS_MAX = 4, BYTES_MAX = 8000, CHUNK_MAX = 3000 };
 enum { MUCH = 300000, MUCH_AT_ONCE = 100000 }; /* more than a stream buffers */
