@@ -121,8 +121,6 @@ void sim_set_limit(struct asyncio_loop *loop, int64_t when, asyncio_callback *fn
 {
     struct sim_backend *sim = backend_of(loop);
 
-    if (sim->at_limit.state_ == HANDLE_READY)
-        loop_unready(&sim->at_limit);
     sim->limit = when;
     sim->at_limit = (asyncio_handle){ .queued_ = { .loop_ = loop }, .fn_ = fn, .arg_ = arg };
 }

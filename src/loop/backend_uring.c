@@ -100,10 +100,9 @@ static void dispatch(struct asyncio_loop *loop, uint64_t data, int result, unsig
         if (data == URING_WAKE)
             woken(loop, flags);
         break; /* else a cancellation's; what it was for tells for itself */
-    case URING_FILE:
+    default:   /* URING_FILE */
         uring_file_read(loop, (asyncio_op *)(uintptr_t)(data - URING_FILE), result);
         break;
-    default: break;
     }
 }
 

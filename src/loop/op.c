@@ -8,7 +8,6 @@
 
 #include "ground/sys.h"
 #include "loop/backend.h"
-#include "loop/files.h"
 
 static int run_done(void *arg)
 {
@@ -148,13 +147,9 @@ int op_perform(asyncio_op *op)
     case OP_READ: return sys_read(private->fd_, private->data_, private->size_);
     case OP_WRITE: return sys_write(private->fd_, private->data_, private->size_);
     case OP_WRITEV: return sys_writev(private->fd_, private->data_, private->size_);
-    case OP_READABLE:
-    case OP_WRITABLE: return 0;
-    case OP_HANGUP:
-    case OP_POLL: return -EAGAIN;
     case OP_SENDFILE:
         return sys_sendfile(private->fd_, private->file_, private->offset_, private->size_);
-    default: return files_perform(op);
+    default: return -EINVAL; /* it only looks, or is the files' to perform */
     }
 }
 

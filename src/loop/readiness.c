@@ -136,14 +136,9 @@ static bool worth_trying(struct readiness_fd *entry, const asyncio_op *op)
            (!entry->owned || (entry->ready & (wants(op) | READY_HANGUP)) != 0);
 }
 
-/* On a descriptor of the library's own, or of the user's: each has its kinds. */
+/* Of the user's descriptors, which are polled (OP_POLL), nothing is believed. */
 static int look(const struct readiness_fd *entry, const asyncio_op *op)
 {
-    /* The edges of an own one are spent on the library's calls: there is nothing to poll for. */
-    if (op->private_.kind_ == OP_POLL)
-        return entry->owned ? -EBUSY : -EAGAIN;
-    if (!entry->owned)
-        return -EINVAL;
     return (entry->ready & wants(op)) != 0 ? 0 : -EAGAIN;
 }
 

@@ -128,7 +128,7 @@ static int add(struct asyncio_loop *loop, int fd, int events, asyncio_callback *
     watch->op.done = found;
     watch->values = context_capture();
     asyncio_op_poll(&watch->op, loop, fd, events);
-    if (watch->op.private_.state_ == OP_COMPLETED && watch->op.private_.result_ < 0) {
+    if (watch->op.private_.state_ == OP_COMPLETED) { /* at once: it was refused */
         r = watch->op.private_.result_;
         remove_watch(watch);
         return r;

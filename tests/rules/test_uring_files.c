@@ -8,28 +8,9 @@
 #include "loop/files.h"
 #include "loop/uring.h"
 #include "uring.h"
+#include "uring_kernel.h"
 
 enum { SIZE = 3 * FILE_INLINE_MAX + 100 };
-
-/* ---- the linker puts this in place of ring_next(): after so many requests there is none more ----
- */
-
-static int requests_left;
-
-#if defined(ASYNCIO_URING)
-struct io_uring_sqe *__real_ring_next(struct ring *ring);
-struct io_uring_sqe *__wrap_ring_next(struct ring *ring);
-
-struct io_uring_sqe *__wrap_ring_next(struct ring *ring)
-{
-    if (requests_left < 0)
-        return __real_ring_next(ring);
-    if (requests_left == 0)
-        return NULL;
-    requests_left--;
-    return __real_ring_next(ring);
-}
-#endif
 
 /* ---- a file, and what is read of it ---- */
 
@@ -96,12 +77,12 @@ static void with_file(void (*body)(asyncio_loop *loop, int fd))
     asyncio_loop *loop = proactor();
     int fd = loop != NULL ? make_file() : -1;
 
-    requests_left = -1;
+    kernel.requests_left = -1;
     if (fd >= 0) {
         turn(loop); /* before it there is no ring */
         body(loop, fd);
     }
-    requests_left = -1;
+    kernel.requests_left = -1;
     sys_close(fd);
     if (loop != NULL)
         asyncio_loop_close(loop);
@@ -168,21 +149,21 @@ URING_FILE_TEST(is_read_though_it_is_cancelled)
 
 URING_FILE_TEST(is_read_by_a_thread_if_the_kernel_will_not)
 {
-    requests_left = 0;
+    kernel.requests_left = 0;
     const struct file_read *read = start_read(loop, fd, 0);
     CHECK(loop->files != NULL || test_is_torture());
-    requests_left = -1;
+    kernel.requests_left = -1;
     read_it(loop, read);
     check_data(read, SIZE);
 }
 
 URING_FILE_TEST(goes_on_in_a_thread_from_the_beginning)
 {
-    requests_left = 1;
+    kernel.requests_left = 1;
     const struct file_read *read = start_read(loop, fd, 0);
     while (read->done == 0 && loop->files == NULL)
         asyncio_ignore(asyncio_loop_run_once(loop, 1));
-    requests_left = -1;
+    kernel.requests_left = -1;
     read_it(loop, read);
     check_data(read, SIZE);
     CHECK(loop->files != NULL || test_is_torture());
@@ -191,7 +172,7 @@ URING_FILE_TEST(goes_on_in_a_thread_from_the_beginning)
 /* The rest is still to be had, by the next read. */
 URING_FILE_TEST(that_has_moved_on_is_not_begun_anew)
 {
-    requests_left = 1;
+    kernel.requests_left = 1;
     const struct file_read *read = start_read(loop, fd, -1);
     read_it(loop, read);
     if (!test_is_torture()) {
@@ -199,6 +180,53 @@ URING_FILE_TEST(that_has_moved_on_is_not_begun_anew)
         CHECK_INT(lseek(fd, 0, SEEK_CUR), FILE_INLINE_MAX);
     }
 }
+
+#if defined(ASYNCIO_URING)
+
+/* ---- the kernel gives up ---- */
+
+/* Interrupted, or not possible without waiting: a thread begins it anew. */
+static void read_after(asyncio_loop *loop, int fd, int answer)
+{
+    kernel_answers(IORING_OP_READ, answer);
+    const struct file_read *read = start_read(loop, fd, 0);
+    read_it(loop, read);
+    check_data(read, SIZE);
+    CHECK((!kernel.answers && loop->files != NULL) || test_is_torture());
+    kernel.answers = false;
+}
+
+URING_FILE_TEST(is_read_by_a_thread_if_the_kernel_is_interrupted)
+{
+    read_after(loop, fd, -EINTR);
+    read_after(loop, fd, -EAGAIN);
+}
+
+/* Whether it was the disk or the kernel is for the thread to find out. */
+URING_FILE_TEST(is_read_by_a_thread_if_the_kernel_fails_in_the_middle)
+{
+    kernel_answers(IORING_OP_READ, -EIO);
+    kernel.later = 1;
+    const struct file_read *read = start_read(loop, fd, 0);
+    read_it(loop, read);
+    check_data(read, SIZE);
+    CHECK((!kernel.answers && loop->files != NULL) || test_is_torture());
+}
+
+/* The error is the next read's, if there is one still. */
+URING_FILE_TEST(that_fails_when_it_has_moved_on)
+{
+    kernel_answers(IORING_OP_READ, -EIO);
+    kernel.later = 1;
+    const struct file_read *read = start_read(loop, fd, -1);
+    read_it(loop, read);
+    if (!test_is_torture()) {
+        check_data(read, FILE_INLINE_MAX);
+        CHECK_INT(lseek(fd, 0, SEEK_CUR), FILE_INLINE_MAX);
+    }
+}
+
+#endif
 
 /* ---- the end ---- */
 

@@ -164,6 +164,186 @@ URING_TEST(loop_between_two_turns_is_its_threads)
     CHECK_INT(receive.done, 1);
 }
 
+/* What another thread asks for then is not done, and spoils nothing; what it adds is for the next
+ * run. */
+struct wrong {
+    asyncio_loop *loop;
+    asyncio_op *cancels[2];
+    struct receive *adds;
+    int fd;
+};
+
+static void *asks_in_between(void *arg)
+{
+    struct wrong *wrong = arg;
+
+    asyncio_op_cancel(wrong->cancels[0]);
+    asyncio_op_cancel(wrong->cancels[1]);
+    start_receive(wrong->loop, wrong->adds, wrong->fd);
+    return NULL;
+}
+
+URING_TEST(other_threads_ask_in_vain_between_two_turns)
+{
+    struct receive receive, wait = { .op = { .done = received } }, added;
+    struct sockets others;
+
+    if (!make_sockets(loop, &others))
+        return;
+    loop_disown_fd(loop, others.mine);
+    start_receive(loop, &receive, sockets->mine);
+    asyncio_op_poll(&wait.op, loop, others.mine, ASYNCIO_READABLE);
+    turn(loop);
+    struct wrong wrong = { loop, { &receive.op, &wait.op }, &added, sockets->mine };
+    bool asked = receive.done == 0 && in_a_thread(asks_in_between, &wrong);
+    CHECK_INT(write(sockets->peer, "abc", 3), 3);
+    turns(loop, &receive);
+    CHECK((receive.done == 1 && receive.result == 3) || test_is_torture());
+    if (asked) {
+        turns(loop, &wait); /* that one needs nobody's leave to be forgotten */
+        CHECK(wait.result == -ECANCELED || test_is_torture());
+        CHECK_INT(write(sockets->peer, "def", 3), 3);
+        run_until_stopped(loop);
+        turns(loop, &added);
+        CHECK((added.done == 1 && added.result == 3) || test_is_torture());
+        asyncio_op_cancel(&added.op);
+        turns(loop, &added);
+    }
+    asyncio_op_cancel(&receive.op);
+    asyncio_op_cancel(&wait.op);
+    turns(loop, &receive);
+    turns(loop, &wait);
+    sys_close(others.mine);
+    sys_close(others.peer);
+}
+
+static void *lets_go(void *arg)
+{
+    asyncio_loop_unref(arg);
+    return NULL;
+}
+
+/* The last reference goes with another thread: nobody closes the loop any more, since the kernel
+ * may write to what its operations point to.  Here it is closed all the same, for who counts what
+ * is left behind. */
+TEST(uring_last_reference_of_another_thread_closes_nothing)
+{
+    asyncio_loop *loop = proactor();
+
+    if (loop == NULL)
+        return;
+    turn(loop);
+    bool let_go = in_a_thread(lets_go, loop);
+    CHECK(!asyncio_loop_is_closed(loop));
+    turn(loop);
+    if (let_go) {
+        CHECK_INT((int)atomic_load(&loop->references), 0);
+        CHECK(asyncio_loop_ref(loop) == loop);
+    }
+    asyncio_loop_unref(loop);
+}
+
+/* ---- loops of one thread ---- */
+
+/* Each is given back when its own end comes, in any order. */
+URING_TEST(several_loops_of_one_thread)
+{
+    asyncio_loop *others[2] = { proactor(), proactor() };
+    struct receive receive;
+
+    start_receive(loop, &receive, sockets->mine);
+    turn(loop);
+    for (int i = 0; i < 2; i++)
+        if (others[i] != NULL)
+            turn(others[i]);
+    if (others[0] != NULL)
+        CHECK_INT(asyncio_loop_close(others[0]), 0); /* from the middle */
+    CHECK_INT(write(sockets->peer, "abc", 3), 3);
+    run_until_stopped(loop); /* the first of them ends last in the list */
+    turns(loop, &receive);
+    CHECK((receive.done == 1 && receive.result == 3) || test_is_torture());
+    for (int i = 0; i < 2; i++)
+        asyncio_loop_unref(others[i]);
+}
+
+/* Then nobody takes back what a thread leaves; the thread itself can. */
+URING_TEST(process_without_keys_for_threads)
+{
+    pthread_key_t keys[PTHREAD_KEYS_MAX], another;
+    struct receive receive;
+    int count = 0;
+
+    while (count < PTHREAD_KEYS_MAX && pthread_key_create(&keys[count], NULL) == 0)
+        count++;
+    CHECK(pthread_key_create(&another, NULL) != 0);
+    start_receive(loop, &receive, sockets->mine);
+    turn(loop);
+    CHECK_INT(write(sockets->peer, "abc", 3), 3);
+    turns(loop, &receive);
+    CHECK((receive.done == 1 && receive.result == 3) || test_is_torture());
+    run_until_stopped(loop);
+    CHECK_INT(asyncio_loop_close(loop), 0);
+    while (count > 0)
+        CHECK_INT(pthread_key_delete(keys[--count]), 0);
+}
+
+/* ---- fork ---- */
+
+/* The ring is not even mapped in a child. */
+URING_TEST(child_of_a_fork_asks_its_parents_ring_for_nothing)
+{
+    struct receive receive, wait = { .op = { .done = received } };
+    struct sockets others;
+    int status = 0;
+
+    if (!make_sockets(loop, &others))
+        return;
+    loop_disown_fd(loop, others.mine);
+    start_receive(loop, &receive, sockets->mine);
+    asyncio_op_poll(&wait.op, loop, others.mine, ASYNCIO_READABLE);
+    turn(loop);
+    pid_t child = fork();
+    if (child == 0) {
+        asyncio_op_cancel(&receive.op);
+        asyncio_op_cancel(&wait.op);
+        loop_close_fd(loop, sockets->mine);
+        _exit(asyncio_loop_close(loop) == ASYNCIO_EWRONGLOOP ? 0 : 1);
+    }
+    CHECK(child > 0);
+    CHECK_INT(waitpid(child, &status, 0), child);
+    CHECK_INT(status, 0);
+    CHECK_INT(write(sockets->peer, "abc", 3), 3);
+    CHECK_INT(write(others.peer, "x", 1), 1);
+    turns(loop, &receive);
+    turns(loop, &wait);
+    CHECK((receive.done == 1 && receive.result == 3) || test_is_torture());
+    CHECK((wait.done == 1 && wait.result == ASYNCIO_READABLE) || test_is_torture());
+    sys_close(others.mine);
+    sys_close(others.peer);
+}
+
+/* ---- between two runs ---- */
+
+/* What no run has begun ends with its own descriptor, and with no other. */
+URING_TEST(socket_is_given_up_before_any_run)
+{
+    struct receive receive, other;
+    struct sockets others;
+
+    if (!make_sockets(loop, &others))
+        return;
+    start_receive(loop, &receive, sockets->mine);
+    start_receive(loop, &other, others.mine);
+    loop_close_fd(loop, others.mine);
+    CHECK_INT(write(sockets->peer, "abc", 3), 3);
+    turns(loop, &other);
+    CHECK_INT(other.done, 1);
+    CHECK(other.result == -ECANCELED || test_is_torture());
+    turns(loop, &receive);
+    CHECK((receive.done == 1 && receive.result == 3) || test_is_torture());
+    sys_close(others.peer);
+}
+
 /* ---- embedding ---- */
 
 static bool tells(asyncio_loop *loop)
