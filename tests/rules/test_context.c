@@ -57,6 +57,38 @@ TEST(a_token_brings_the_value_before_back)
     RUN(sets_and_resets, NULL);
 }
 
+/* A task's context is its own at first, and becomes an object when somebody asks for it. */
+static int is_asked_for_its_context(void *arg)
+{
+    asyncio_contextvar_token token;
+
+    (void)arg;
+    TRY(asyncio_contextvar_set(&color, (void *)(uintptr_t)"blue", &token));
+    asyncio_context *context = asyncio_task_get_context(asyncio_current_task());
+    int r = asyncio_contextvar_reset(&token);
+    CHECK_INT(r, 0);
+    CHECK_STR(get(&color), "red");
+    CHECK_INT(asyncio_contextvar_reset(&token), ASYNCIO_ESTATE);
+    return context != NULL ? 0 : -ENOMEM;
+}
+
+static int creates_one_that_is_asked(void *arg)
+{
+    asyncio_task *task;
+
+    (void)arg;
+    TRY(set(&color, "red"));
+    TRY(asyncio_create_task(&task, is_asked_for_its_context, NULL, NULL));
+    int r = asyncio_await(task);
+    asyncio_task_unref(task);
+    return r;
+}
+
+TEST(a_token_is_good_when_the_tasks_context_has_become_an_object)
+{
+    RUN(creates_one_that_is_asked, NULL);
+}
+
 static int resets(void *arg)
 {
     CHECK_INT(asyncio_contextvar_reset(arg), ASYNCIO_ESTATE);

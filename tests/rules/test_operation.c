@@ -1,4 +1,5 @@
 /* test_operation.c - operations as their users have them: one request, one answer. */
+#include "loop/op.h"
 #include "transports.h"
 
 /* ---- what they share ---- */
@@ -321,4 +322,116 @@ OPERATION_TEST(no_such_descriptor, unix_sockets)
     check_result(ends, &recv, -EBADF);
     asyncio_op_poll(&poll.op, ends->loop, -1, ASYNCIO_READABLE);
     check_result(ends, &poll, -EBADF);
+}
+
+/* ---- several on one descriptor ---- */
+
+static void fill(struct ends *ends)
+{
+    char data[4096] = "";
+
+    while (send(ends->fd, data, sizeof data, MSG_NOSIGNAL) > 0)
+        continue;
+}
+
+static void empty(struct ends *ends)
+{
+    char data[4096];
+
+    while (recv(ends->peer, data, sizeof data, MSG_DONTWAIT) > 0)
+        continue;
+}
+
+/* Who waits for the one direction does not hear of the other, nor keeps others from it. */
+OPERATION_TEST(waits_for_one_direction, unix_sockets)
+{
+    struct request writable = REQUEST(), recv = REQUEST(), readable = REQUEST();
+
+    fill(ends);
+    asyncio_op_poll(&writable.op, ends->loop, ends->fd, ASYNCIO_WRITABLE);
+    asyncio_op_recv(&recv.op, ends->loop, ends->fd, recv.data, sizeof recv.data);
+    settle(ends->loop);
+    CHECK_INT(writable.done, 0);
+    peer_sends(ends, "abc");
+    check_result(ends, &recv, 3);
+    CHECK_INT(writable.done, 0);
+    asyncio_op_poll(&readable.op, ends->loop, ends->fd, ASYNCIO_READABLE);
+    empty(ends);
+    check_result(ends, &writable, ASYNCIO_WRITABLE);
+    CHECK_INT(readable.done, 0);
+    peer_sends(ends, "d");
+    check_result(ends, &readable, ASYNCIO_READABLE);
+}
+
+/* The library does not take a descriptor that somebody waits on, be it to read or to write. */
+OPERATION_TEST(is_in_the_way_of_an_owner, unix_sockets)
+{
+    struct request send = REQUEST(), recv = REQUEST();
+
+    fill(ends);
+    asyncio_op_send(&send.op, ends->loop, ends->fd, "x", 1);
+    CHECK(loop_own_fd(ends->loop, ends->fd) == -EBUSY || test_is_torture());
+    asyncio_op_cancel(&send.op);
+    check_result(ends, &send, -ECANCELED);
+    asyncio_op_recv(&recv.op, ends->loop, ends->fd, recv.data, sizeof recv.data);
+    CHECK(loop_own_fd(ends->loop, ends->fd) == -EBUSY || test_is_torture());
+    asyncio_op_cancel(&recv.op);
+    check_result(ends, &recv, -ECANCELED);
+    CHECK_INT(loop_own_fd(ends->loop, ends->fd), 0);
+    loop_disown_fd(ends->loop, ends->fd);
+}
+
+/* One that became the library's own in the middle of what is done with it as a file. */
+OPERATION_TEST(on_a_file_that_has_an_owner, pipe_to_read)
+{
+    struct request read = REQUEST();
+
+    if (loop_own_fd(ends->loop, ends->fd) < 0)
+        return;
+    op_prepare(&read.op, ends->loop, OP_FILE_READ, ends->fd, read.data, sizeof read.data, NULL);
+    read.op.private_.offset_ = -1;
+    op_submit(&read.op);
+    check_result(ends, &read, -EBUSY);
+    loop_disown_fd(ends->loop, ends->fd);
+}
+
+/* What a receive has emptied is not worth trying, for who waits behind it. */
+OPERATION_TEST(looks_behind_a_receive, unix_sockets)
+{
+    struct request recv = REQUEST(), looks = REQUEST();
+
+    if (loop_own_fd(ends->loop, ends->fd) < 0)
+        return;
+    op_prepare(&recv.op, ends->loop, OP_RECV, ends->fd, recv.data, sizeof recv.data, NULL);
+    op_prepare(&looks.op, ends->loop, OP_READABLE, ends->fd, NULL, 0, NULL);
+    if (op_is_gathered(&recv.op)) {
+        loop_disown_fd(ends->loop, ends->fd);
+        SKIP("receives are the kernel's there, and wait in no queue of ours");
+    }
+    op_submit(&recv.op);
+    op_submit(&looks.op);
+    settle(ends->loop);
+    peer_sends(ends, "abc");
+    check_result(ends, &recv, 3);
+    settle(ends->loop);
+    CHECK_INT(looks.done, 0);
+    peer_sends(ends, "d");
+    check_result(ends, &looks, 0);
+    loop_disown_fd(ends->loop, ends->fd);
+}
+
+/* Whatever its size, nothing of the file goes anywhere but into the cache. */
+OPERATION_TEST(warms_a_file, temporary_file)
+{
+    static const size_t sizes[] = { 1, 16 * 1024, 40 * 1000, 1000 * 1000 }; /* it has 50,000 */
+    struct request warm = REQUEST();
+
+    CHECK_INT(ftruncate(ends->fd, 50 * 1000), 0);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        warm.done = 0;
+        op_prepare(&warm.op, ends->loop, OP_FILE_WARM, ends->fd, NULL, sizes[i], NULL);
+        op_submit(&warm.op);
+        check_result(ends, &warm, 0);
+    }
+    CHECK_INT(lseek(ends->fd, 0, SEEK_CUR), 0);
 }

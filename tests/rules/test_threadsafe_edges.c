@@ -1,5 +1,8 @@
 /* test_threadsafe_edges.c - calls from other threads that meet the close of the loop, come twice,
  * or lack memory. */
+#include <semaphore.h>
+
+#include "loop/loop.h"
 #include "scopes.h"
 
 static int count_cancels(void *arg)
@@ -117,4 +120,75 @@ TEST(TSK_31_without_memory)
     CHECK_INT(result_of(future), ASYNCIO_ECLOSED);
     asyncio_concurrent_future_unref(future);
     asyncio_loop_unref(loop);
+}
+
+/* ---- a job that waits for its loop from the moment on that this falls asleep ---- */
+
+static struct {
+    asyncio_loop *loop;
+    sem_t gate; /* behind it the job waits for the task */
+    bool task_sleeps;
+    int looks; /* of the loop's at the kernel, since then */
+    int result;
+} late;
+
+/* The first look since then is one that does not wait, since something might come; with the second
+ * one the loop means to sleep until the job ends. */
+static void opens_the_gate(void *arg)
+{
+    (void)arg;
+    if (!late.task_sleeps || ++late.looks != 2)
+        return;
+    sem_post(&late.gate);
+    for (int i = 0; i < 100 * 1000 && atomic_load(&late.loop->jobs_waiting) == 0; i++)
+        sys_pause_ns(100 * 1000);
+}
+
+static int sleeps_an_hour(void *arg)
+{
+    (void)arg;
+    late.task_sleeps = true;
+    return asyncio_sleep(3600);
+}
+
+static int waits_behind_the_gate(void *arg)
+{
+    asyncio_concurrent_future *future;
+    int r = asyncio_run_coroutine_threadsafe(&future, arg, sleeps_an_hour, NULL);
+
+    if (r < 0)
+        return r;
+    while (sem_wait(&late.gate) < 0)
+        continue;
+    late.result = asyncio_concurrent_future_result(future, INFINITY);
+    asyncio_concurrent_future_unref(future);
+    return 0;
+}
+
+static int has_such_a_job(void *arg)
+{
+    double begin = now();
+
+    (void)arg;
+    late.loop = asyncio_get_running_loop();
+    late.result = -1;
+    TRY(asyncio_to_thread(waits_behind_the_gate, late.loop));
+    CHECK_INT(late.result, 0);
+    CHECK_NEAR(now() - begin, 3600, 0.001);
+    return 0;
+}
+
+/* Virtual time goes on for it, though it was not waiting when the loop last looked. */
+TEST(virtual_time_goes_on_for_a_job_that_has_just_begun_to_wait)
+{
+    const asyncio_loop_options loop_options = { .virtual_time = true,
+                                                .before_wait = opens_the_gate };
+    const asyncio_run_options options = { .loop_options = &loop_options, .leave_sigint = true };
+
+    if (test_is_torture())
+        SKIP("whatever it is refused, the job would stay behind the gate");
+    CHECK_INT(sem_init(&late.gate, 0, 0), 0);
+    CHECK_INT(asyncio_run_with(has_such_a_job, NULL, &options), 0);
+    CHECK(late.looks >= 2);
+    sem_destroy(&late.gate);
 }

@@ -32,8 +32,10 @@ static void run_until_stopped(asyncio_loop *loop)
     asyncio_handle_cancel(&handle);
 }
 
-static void ends_with(asyncio_loop *loop, const struct receive *receive, int expected)
+static void ends_with(asyncio_loop *loop, struct receive *receive, int expected)
 {
+    turns(loop, receive);
+    asyncio_op_cancel(&receive->op); /* torture may have kept every ring from being made */
     turns(loop, receive);
     for (int i = 0; i < 3; i++)
         turn(loop);

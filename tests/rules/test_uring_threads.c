@@ -262,6 +262,8 @@ URING_TEST(several_loops_of_one_thread)
     run_until_stopped(loop); /* the first of them ends last in the list */
     turns(loop, &receive);
     CHECK((receive.done == 1 && receive.result == 3) || test_is_torture());
+    asyncio_op_cancel(&receive.op);
+    turns(loop, &receive);
     for (int i = 0; i < 2; i++)
         asyncio_loop_unref(others[i]);
 }
@@ -283,6 +285,7 @@ URING_TEST(process_without_keys_for_threads)
     CHECK((receive.done == 1 && receive.result == 3) || test_is_torture());
     run_until_stopped(loop);
     CHECK_INT(asyncio_loop_close(loop), 0);
+    CHECK_INT(receive.done, 1);
     while (count > 0)
         CHECK_INT(pthread_key_delete(keys[--count]), 0);
 }
@@ -318,6 +321,10 @@ URING_TEST(child_of_a_fork_asks_its_parents_ring_for_nothing)
     turns(loop, &wait);
     CHECK((receive.done == 1 && receive.result == 3) || test_is_torture());
     CHECK((wait.done == 1 && wait.result == ASYNCIO_READABLE) || test_is_torture());
+    asyncio_op_cancel(&receive.op);
+    asyncio_op_cancel(&wait.op);
+    turns(loop, &receive);
+    turns(loop, &wait);
     sys_close(others.mine);
     sys_close(others.peer);
 }
@@ -341,6 +348,8 @@ URING_TEST(socket_is_given_up_before_any_run)
     CHECK(other.result == -ECANCELED || test_is_torture());
     turns(loop, &receive);
     CHECK((receive.done == 1 && receive.result == 3) || test_is_torture());
+    asyncio_op_cancel(&receive.op);
+    turns(loop, &receive);
     sys_close(others.peer);
 }
 

@@ -7,7 +7,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "ground/sim.h"
 #include "harness.h"
+#include "loop/sim.h"
+#include "rules/beside.h"
+#include "rules/loops.h"
 #include "rules/scopes.h"
 
 /* ---- without a network ---- */
@@ -212,4 +216,134 @@ TEST(a_run_that_hides_its_cancellations_is_ended)
 
     check_process_dies(runs_what_hides_all, &always,
                        "seed 5: a task has hidden every cancellation");
+}
+
+/* ---- settling ---- */
+
+static int takes_three_turns(void *arg)
+{
+    int r = 0;
+
+    for (int i = 0; i < 3 && r == 0; i++)
+        r = asyncio_sleep(0);
+    ++*(int *)arg;
+    return r;
+}
+
+static int counts_up(void *arg)
+{
+    ++*(int *)arg;
+    return 0;
+}
+
+struct due {
+    asyncio_handle soon;
+    asyncio_timer timer;
+    int done;
+};
+
+static int sets_a_timer_for_now(void *arg)
+{
+    struct due *due = arg;
+    asyncio_loop *loop = asyncio_get_running_loop();
+
+    return asyncio_loop_call_at(loop, &due->timer, asyncio_loop_time(loop), counts_up, &due->done);
+}
+
+static int settles(void *arg)
+{
+    struct due due = { .done = 0 };
+    asyncio_task *task;
+    int turns = 0;
+
+    (void)arg;
+    TRY(asyncio_create_task(&task, takes_three_turns, &turns, NULL));
+    int r = asyncio_testing_settle();
+    CHECK(r < 0 || turns == 1);
+    if (r == 0)
+        r = asyncio_loop_call_soon(asyncio_get_running_loop(), &due.soon, sets_a_timer_for_now,
+                                   &due);
+    if (r == 0) {
+        r = asyncio_testing_settle();
+        CHECK(r < 0 || due.done == 1);
+    }
+    asyncio_handle_cancel(&due.soon);
+    asyncio_timer_cancel(&due.timer);
+    return finish_after(task, r);
+}
+
+/* Nothing is left to happen at this moment: neither of who is ready, nor of who is due. */
+TEST(settled_is_when_nobody_is_ready_and_nothing_is_due)
+{
+    int r = asyncio_testing_run(settles, NULL, &(asyncio_testing_options){ .quiet = true });
+
+    CHECK(r == 0 || test_is_torture());
+}
+
+/* ---- any order ---- */
+
+enum { MANY = 50 };
+
+static int order[MANY], ordered;
+
+static int takes_a_number(void *arg)
+{
+    order[ordered++] = (int)(intptr_t)arg;
+    return 0;
+}
+
+static int starts_very_many(void *arg)
+{
+    asyncio_task_group group;
+    int r = 0;
+
+    (void)arg;
+    ordered = 0;
+    asyncio_task_group_enter(&group);
+    for (intptr_t i = 0; i < MANY && r == 0; i++)
+        r = asyncio_task_group_spawn(&group, takes_a_number, (void *)i);
+    return asyncio_task_group_exit(&group, r);
+}
+
+/* All of them come, once each, however many there are; but nobody far before his turn. */
+TEST(any_order_of_very_many)
+{
+    enum { WINDOW = 16 };
+    asyncio_testing_counts counts = { 0 };
+    bool came[MANY] = { false };
+    int r = asyncio_testing_run(starts_very_many, NULL,
+                                &(asyncio_testing_options){ .faults = { .any_order = true },
+                                                            .counts = &counts,
+                                                            .quiet = true });
+
+    if (r < 0 && test_is_torture())
+        return;
+    CHECK_INT(r, 0);
+    CHECK(counts.shuffles > 0);
+    CHECK_INT(ordered, MANY);
+    for (int i = 0; i < MANY; i++) {
+        CHECK(order[i] < i + WINDOW);
+        CHECK(!came[order[i]]);
+        came[order[i]] = true;
+    }
+}
+
+/* Without tasks there is nothing that may change places. */
+TEST(any_order_of_callbacks_is_their_own)
+{
+    asyncio_handle handles[5] = { 0 };
+    asyncio_loop *loop;
+    static const char *const words[] = { "a", "b", "c", "d", "e" };
+    int r = loop_new_with(&loop, NULL, &backend_sim);
+
+    if (r < 0)
+        return;
+    sim_faults(sim_network_of(loop))->any_order = true;
+    for (int i = 0; i < 5; i++)
+        CHECK_INT(asyncio_loop_call_soon(loop, &handles[i], SAY(words[i])), 0);
+    turn(loop);
+    CHECK_TRACE("a b c d e");
+    CHECK_INT((int)sim_counts(sim_network_of(loop))->shuffles, 0);
+    asyncio_loop_close(loop);
+    asyncio_loop_unref(loop);
 }
