@@ -66,9 +66,6 @@ int sim_partition(unsigned a, unsigned b);
 void sim_heal(unsigned a, unsigned b);
 int sim_reset_connections(double share);
 
-/* The address of a host that is of this family; -EADDRNOTAVAIL. */
-int sim_host_address(unsigned host, int family, asyncio_address *address);
-
 /* Names are those of hosts, once any was added.  How long it takes to learn one is told, too. */
 bool sim_has_names(void);
 int sim_getaddrinfo(asyncio_address **addresses, const char *host, const char *service,
@@ -99,7 +96,7 @@ void sim_watch(struct sim_socket *socket, unsigned wanted);
 
 /* ---- what sys.h says of sockets ---- */
 
-int sim_socket_new(unsigned host, int family, int type);
+int sim_socket_new(unsigned host, int family, int type, int protocol);
 int sim_double(struct sim_socket *socket, int fd); /* `fd` is another of the same now */
 void sim_close(struct sim_socket *socket, int fd); /* not yet the descriptor itself */
 int sim_bind(struct sim_socket *socket, const asyncio_address *address);

@@ -12,7 +12,8 @@
 #include "ground/memory.h"
 #include "ground/sim_parts.h"
 
-enum { DATAGRAM_MAX = 65507, RECEIVED_MAX = 212992, UNSENT_MAX = 212992, HEADER = 28 };
+enum { DATAGRAM_MAX = 65507, DATAGRAM_MAX_IPV6 = 65527 };
+enum { RECEIVED_MAX = 212992, UNSENT_MAX = 212992, HEADER = 28 };
 static const int64_t LATE_NS = 1000000;
 
 struct datagram {
@@ -28,7 +29,7 @@ struct datagram {
 static bool takes(const struct sim_socket *socket, unsigned host, const asyncio_address *to,
                   const asyncio_address *from)
 {
-    return socket->type == SOCK_DGRAM && socket->bound && !socket->closed && socket->host == host &&
+    return socket->type == SOCK_DGRAM && socket->bound && socket->host == host &&
            socket->family == address_family(to) &&
            asyncio_address_port(&socket->local) == asyncio_address_port(to) &&
            (sim_is_any(&socket->local) || sim_same_ip(&socket->local, to)) &&
@@ -172,78 +173,101 @@ static int64_t arrival_of(struct sim_socket *socket, unsigned to, size_t size)
     return sent + delay;
 }
 
-static int launch(struct sim_socket *socket, struct sim_packet *packet, const asyncio_address *to,
-                  unsigned to_host)
+struct outgoing {
+    const asyncio_bytes *parts;
+    size_t count, size;
+    asyncio_address from, to;
+    int host; /* whose the address is; negative: nobody's */
+};
+
+static int launch(struct sim_socket *socket, const struct outgoing *outgoing)
 {
     struct sim_network *network = socket->network;
+    struct sim_packet *packet = sim_packet_new(outgoing->parts, outgoing->count, outgoing->size);
     struct datagram *datagram = sim_memory(sizeof *datagram);
 
-    if (datagram == NULL) {
+    if (packet == NULL || datagram == NULL) {
         memory_free(packet);
+        memory_free(datagram);
         return -ENOBUFS;
     }
-    packet->from = socket->local;
+    packet->from = outgoing->from;
     datagram->packet = packet;
     datagram->from_host = socket->host;
-    datagram->to_host = to_host;
-    datagram->to = *to;
+    datagram->to_host = (unsigned)outgoing->host;
+    datagram->to = outgoing->to;
     datagram->event.fire = datagram_arrived;
     list_push_back(&network->datagrams, &datagram->link);
-    sim_event_set(network, &datagram->event, arrival_of(socket, to_host, packet->size));
+    sim_event_set(network, &datagram->event, arrival_of(socket, datagram->to_host, outgoing->size));
     return 0;
 }
 
-static int launch_copies(struct sim_socket *socket, const asyncio_bytes *parts, size_t count,
-                         size_t size, const asyncio_address *to)
+static int launch_copies(struct sim_socket *socket, const struct outgoing *outgoing)
 {
     struct sim_network *network = socket->network;
-    int r = 0, host = sim_route(network, socket->host, to);
-    const asyncio_testing_conditions *conditions =
-        sim_conditions(network, socket->host, host < 0 ? SIM_ANY : (unsigned)host);
+    unsigned host = outgoing->host < 0 ? SIM_ANY : (unsigned)outgoing->host;
+    const asyncio_testing_conditions *conditions = sim_conditions(network, socket->host, host);
 
-    r = make_room(socket, conditions->bandwidth);
+    int r = make_room(socket, conditions->bandwidth);
     if (r < 0)
         return r;
     int copies = 1 + sim_chance(network, conditions->duplication);
 
-    if (sim_chance(network, conditions->loss) || host < 0) {
+    if (sim_chance(network, conditions->loss) || outgoing->host < 0) {
         network->counts.lost++;
         copies = 0;
     }
     network->counts.duplicated += copies == 2;
-    for (; copies > 0 && r == 0; copies--) {
-        struct sim_packet *packet = sim_packet_new(parts, count, size);
+    for (; copies > 0 && r == 0; copies--)
+        r = launch(socket, outgoing);
+    return r < 0 ? r : (int)outgoing->size;
+}
 
-        r = packet != NULL ? launch(socket, packet, to, (unsigned)host) : -ENOBUFS;
+/* To whom: the order of what may be wrong is the kernel's. */
+static int find_target(const struct sim_socket *socket, const asyncio_address *to,
+                       asyncio_address *target)
+{
+    if (to == NULL) {
+        *target = socket->remote;
+        return socket->state == SIM_CONNECTED ? 0 : -EDESTADDRREQ;
     }
-    return r < 0 ? r : (int)size;
+    *target = *to;
+    if (address_family(to) == AF_INET && socket->family == AF_INET6)
+        return -ENETUNREACH;
+    int wrong = sim_wrong_family(socket, to);
+    if (wrong < 0)
+        return socket->family == AF_INET6 ? -EINVAL : wrong;
+    return asyncio_address_port(to) == 0 ? -EINVAL : 0;
+}
+
+static size_t total(const asyncio_bytes *parts, size_t count)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < count; i++)
+        size += parts[i].size;
+    return size;
 }
 
 int sim_datagram_send(struct sim_socket *socket, const asyncio_bytes *parts, size_t count,
                       const asyncio_address *to)
 {
-    size_t size = 0;
+    size_t most = socket->family == AF_INET ? DATAGRAM_MAX : DATAGRAM_MAX_IPV6;
+    struct outgoing outgoing = { parts, count, .size = total(parts, count) };
 
-    if (socket->error != 0)
-        return sim_socket_error(socket);
-    if (to == NULL && socket->state != SIM_CONNECTED)
-        return -EDESTADDRREQ;
-    if (to == NULL)
-        to = &socket->remote;
-    if (address_family(to) != socket->family)
-        return -EAFNOSUPPORT;
-    for (size_t i = 0; i < count; i++)
-        size += parts[i].size;
-    if (size > DATAGRAM_MAX)
-        return -EMSGSIZE;
-    asyncio_address bound = socket->local;
-    bool was_bound = socket->bound;
-    int r = sim_bind_for(socket, to);
+    if (sim_bind_any(socket) < 0)
+        return -EAGAIN;
+    int r = find_target(socket, to, &outgoing.to);
+    if (r == 0)
+        r = sim_local_for(socket, &outgoing.to, &outgoing.from);
     if (r < 0)
         return r;
-    r = launch_copies(socket, parts, count, size, to);
-    /* It says its address, but still hears of every one of its host's. */
-    if (was_bound)
-        socket->local = bound;
-    return r;
+    if (outgoing.size > most)
+        return -EMSGSIZE;
+    if (socket->error != 0)
+        return sim_socket_error(socket);
+    if (socket->write_shut)
+        return -EPIPE;
+    outgoing.host = sim_route(socket->network, socket->host, &outgoing.to);
+    return launch_copies(socket, &outgoing);
 }

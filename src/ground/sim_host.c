@@ -11,7 +11,7 @@
 #include "ground/memory.h"
 #include "ground/sim_parts.h"
 
-enum { FIRST_PORT = 32768 };
+enum { FIRST_PORT = 32768, LAST_PORT = 60999 };
 
 /* ---- addresses ---- */
 
@@ -30,6 +30,16 @@ bool sim_is_any(const asyncio_address *address)
     if (address_family(address) == AF_INET)
         return in4(address)->sin_addr.s_addr == htonl(INADDR_ANY);
     return IN6_IS_ADDR_UNSPECIFIED(&in6(address)->sin6_addr);
+}
+
+void sim_any_address(int family, asyncio_address *address)
+{
+    asyncio_ignore(asyncio_address_init(address, family == AF_INET ? "0.0.0.0" : "::", 0));
+}
+
+void sim_loopback_address(int family, asyncio_address *address)
+{
+    asyncio_ignore(asyncio_address_init(address, family == AF_INET ? "127.0.0.1" : "::1", 0));
 }
 
 bool sim_is_loopback(const asyncio_address *address)
@@ -88,8 +98,10 @@ int sim_source(const struct sim_network *network, unsigned from, const asyncio_a
 {
     const asyncio_address *own = address_of(&network->hosts[from], address_family(to));
 
-    if (sim_is_any(to))
-        return asyncio_address_init(source, address_family(to) == AF_INET ? "127.0.0.1" : "::1", 0);
+    if (sim_is_any(to)) {
+        sim_loopback_address(address_family(to), source);
+        return 0;
+    }
     if (sim_is_loopback(to)) {
         *source = *to;
         sim_set_port(source, 0);
@@ -98,16 +110,6 @@ int sim_source(const struct sim_network *network, unsigned from, const asyncio_a
     if (own == NULL || sim_is_loopback(own))
         return -ENETUNREACH;
     *source = *own;
-    return 0;
-}
-
-int sim_host_address(unsigned host, int family, asyncio_address *address)
-{
-    const asyncio_address *own = address_of(&sim_current->hosts[host], family);
-
-    if (own == NULL)
-        return -EADDRNOTAVAIL;
-    *address = *own;
     return 0;
 }
 
@@ -143,7 +145,10 @@ static int add_host(struct sim_network *network, const char *name, const char *a
         return -ENOMEM;
     network->hosts = hosts;
     struct sim_host *host = &hosts[network->host_count];
-    *host = (struct sim_host){ .next_port = FIRST_PORT, .name_only = name_only };
+    *host = (struct sim_host){ .first_port = FIRST_PORT,
+                               .last_port = LAST_PORT,
+                               .next_port = FIRST_PORT,
+                               .name_only = name_only };
     snprintf(host->name, sizeof host->name, "%s", name);
     int r = parse_addresses(host, addresses);
     if (r == 0)

@@ -47,7 +47,7 @@ struct sim_host {
     unsigned count;
     bool name_only; /* the addresses are others' */
     bool down;
-    unsigned next_port;
+    unsigned first_port, last_port, next_port; /* of sockets that ask for any */
 };
 
 /* The last that fits a pair counts. */
@@ -112,6 +112,8 @@ const struct sim_host *sim_name(const char *name);
 /* Whose address that is, seen from `from`; -EHOSTUNREACH. */
 int sim_route(const struct sim_network *network, unsigned from, const asyncio_address *to);
 bool sim_is_any(const asyncio_address *address);
+void sim_any_address(int family, asyncio_address *address);
+void sim_loopback_address(int family, asyncio_address *address);
 bool sim_is_loopback(const asyncio_address *address);
 bool sim_same_ip(const asyncio_address *a, const asyncio_address *b);
 void sim_set_port(asyncio_address *address, unsigned port);
@@ -148,11 +150,16 @@ struct sim_packet {
     unsigned char *data;
 };
 
-/* Options that mean nothing here are only kept. */
-enum { SIM_OPTIONS_MAX = 8 };
-
-struct sim_option {
-    int level, name, value;
+enum sim_option {
+    SIM_REUSE_PORT,
+    SIM_RECEIVE_BUFFER, /* this and all others mean nothing here, and are only kept */
+    SIM_SEND_BUFFER,
+    SIM_REUSE_ADDRESS,
+    SIM_KEEP_ALIVE,
+    SIM_BROADCAST,
+    SIM_NO_DELAY,
+    SIM_IPV6_ONLY,
+    SIM_OPTIONS
 };
 
 enum sim_state {
@@ -173,11 +180,10 @@ struct sim_socket {
     enum sim_state state;
     int error; /* to be told once */
     asyncio_address local, remote;
-    bool bound, reuse_port;
-    struct sim_option options[SIM_OPTIONS_MAX];
-    unsigned option_count;
-    bool closed;         /* by all who had it */
-    bool just_connected; /* the next connect() is told so, as if it had done it */
+    bool bound, any_port; /* which was not asked for by its number */
+    int options[SIM_OPTIONS];
+    bool closed; /* by all who had it */
+    bool untold; /* what has become of connecting: the next connect() will be told */
     bool changed;
     bool reset_on_close;
     bool ended, write_shut; /* the peer has, we have sent our last byte */
@@ -213,7 +219,23 @@ int sim_socket_give_fd(struct sim_socket *socket);
 void sim_socket_free(struct sim_socket *socket);
 void sim_drop_packets(struct asyncio_link_ *packets);
 void sim_changed(struct sim_socket *socket);
-int sim_bind_for(struct sim_socket *socket, const asyncio_address *to);
+
+/* Once both ends have ended, and know it, there is no connection any more. */
+static inline bool sim_is_over(const struct sim_socket *socket)
+{
+    return socket->ended && socket->write_shut && list_empty(&socket->line);
+}
+
+static inline bool sim_reuses(const struct sim_socket *socket)
+{
+    return socket->options[SIM_REUSE_PORT] != 0;
+}
+
+/* 0, or what is said of an address that is no address of this family. */
+int sim_wrong_family(const struct sim_socket *socket, const asyncio_address *address);
+int sim_bind_any(struct sim_socket *socket); /* unless it is bound; to the wildcard and any port */
+/* The address that it speaks to `to` with; unless it is bound, with a port that it may have. */
+int sim_local_for(struct sim_socket *socket, const asyncio_address *to, asyncio_address *local);
 struct sim_packet *sim_packet_new(const asyncio_bytes *parts, size_t count, size_t size);
 
 /* ---- connections ---- */

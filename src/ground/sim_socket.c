@@ -7,13 +7,12 @@
  * as long as it is so.
  */
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 
 #include "ground/memory.h"
 #include "ground/sim_parts.h"
 #include "ground/sys.h"
-
-enum { FIRST_PORT = 32768, LAST_PORT = 60999 };
 
 _Thread_local struct sim_socket **sim_sockets;
 _Thread_local size_t sim_sockets_size;
@@ -44,14 +43,10 @@ static int enter(struct sim_socket *socket, int fd)
 
     if (r < 0)
         return r;
+    sockets_in_table++; /* before the one that was there goes, and the table with it */
     if (sim_sockets[fd] != NULL)
         sim_close(sim_sockets[fd], fd);
-    /* Closing it may have been the end of the table. */
-    r = reserve(fd);
-    if (r < 0)
-        return r;
     sim_sockets[fd] = socket;
-    sockets_in_table++;
     socket->fd = fd;
     socket->descriptors++;
     socket->network->open++;
@@ -138,20 +133,31 @@ void sim_drop_packets(struct asyncio_link_ *packets)
 void sim_socket_free(struct sim_socket *socket)
 {
     sim_drop_packets(&socket->received);
-    if (socket->changed)
-        list_remove(&socket->network->changed, &socket->changed_link);
     list_remove(&socket->network->sockets, &socket->link);
     memory_free(socket);
 }
 
-int sim_socket_new(unsigned host, int family, int type)
+/* 0: there are such sockets. */
+static int check_type(int type, int protocol)
+{
+    int own = type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
+
+    if (type == SOCK_STREAM || type == SOCK_DGRAM)
+        return protocol == 0 || protocol == own ? 0 : -EPROTONOSUPPORT;
+    if (type == SOCK_RAW)
+        return -EPROTONOSUPPORT;
+    return type >= 0 && type <= SOCK_PACKET ? -ESOCKTNOSUPPORT : -EINVAL;
+}
+
+int sim_socket_new(unsigned host, int family, int type, int protocol)
 {
     struct sim_network *network = sim_current;
+    int r = check_type(type, protocol);
 
+    if (r < 0)
+        return r;
     if (host >= network->host_count)
         return -ENETDOWN;
-    if (type != SOCK_STREAM && type != SOCK_DGRAM)
-        return -EPROTONOSUPPORT;
     struct sim_socket *made = sim_socket_make(network, host, family, type);
     if (made == NULL)
         return -ENOMEM;
@@ -199,7 +205,7 @@ static bool is_in_the_way(const struct sim_socket *other, const struct sim_socke
 
     return other != socket && other->bound && !other->closed && states &&
            other->host == socket->host && other->type == socket->type &&
-           other->family == socket->family && !(other->reuse_port && socket->reuse_port) &&
+           other->family == socket->family && !(sim_reuses(other) && sim_reuses(socket)) &&
            asyncio_address_port(&other->local) == asyncio_address_port(address) &&
            overlap(&other->local, address);
 }
@@ -218,26 +224,38 @@ static int find_port(struct sim_socket *socket, asyncio_address *address)
 {
     struct sim_host *host = &socket->network->hosts[socket->host];
 
-    for (int tries = FIRST_PORT; tries <= LAST_PORT; tries++) {
+    for (unsigned tries = host->first_port; tries <= host->last_port; tries++) {
         sim_set_port(address, host->next_port);
-        host->next_port = host->next_port == LAST_PORT ? FIRST_PORT : host->next_port + 1;
+        host->next_port =
+            host->next_port == host->last_port ? host->first_port : host->next_port + 1;
         if (!is_in_use(socket, address, true))
             return 0;
     }
     return -EADDRINUSE;
 }
 
+int sim_wrong_family(const struct sim_socket *socket, const asyncio_address *address)
+{
+    const size_t least_of_ipv6 = 24; /* without the scope, which came later */
+    size_t least = socket->family == AF_INET ? sizeof(struct sockaddr_in) : least_of_ipv6;
+
+    if (address->size < least)
+        return -EINVAL;
+    return address_family(address) != socket->family ? -EAFNOSUPPORT : 0;
+}
+
 int sim_bind(struct sim_socket *socket, const asyncio_address *address)
 {
     asyncio_address local = *address;
+    int wrong = sim_wrong_family(socket, address);
 
-    if (socket->bound)
-        return -EINVAL;
-    if (address_family(address) != socket->family)
-        return -EAFNOSUPPORT;
+    if (wrong < 0)
+        return wrong;
     if (!sim_is_any(address) &&
         sim_route(socket->network, socket->host, address) != (int)socket->host)
         return -EADDRNOTAVAIL;
+    if (socket->bound && !(socket->any_port && sim_is_over(socket)))
+        return -EINVAL;
     if (asyncio_address_port(address) == 0) {
         int r = find_port(socket, &local);
 
@@ -248,82 +266,110 @@ int sim_bind(struct sim_socket *socket, const asyncio_address *address)
     }
     socket->local = local;
     socket->bound = true;
+    socket->any_port = asyncio_address_port(address) == 0;
     return 0;
 }
 
-/* The wildcard becomes the address that it speaks to `to` with. */
-int sim_bind_for(struct sim_socket *socket, const asyncio_address *to)
+int sim_bind_any(struct sim_socket *socket)
 {
-    unsigned port = socket->bound ? asyncio_address_port(&socket->local) : 0;
-    asyncio_address local;
+    asyncio_address any;
 
+    sim_any_address(socket->family, &any);
+    return socket->bound ? 0 : sim_bind(socket, &any);
+}
+
+int sim_local_for(struct sim_socket *socket, const asyncio_address *to, asyncio_address *local)
+{
+    *local = socket->local;
     if (socket->bound && !sim_is_any(&socket->local))
         return 0;
-    int r = sim_source(socket->network, socket->host, to, &local);
-    if (r == 0 && port == 0)
-        r = find_port(socket, &local);
+    int r = sim_source(socket->network, socket->host, to, local);
     if (r < 0)
         return r;
-    if (port != 0)
-        sim_set_port(&local, port);
-    socket->local = local;
-    socket->bound = true;
+    if (!socket->bound)
+        return find_port(socket, local);
+    sim_set_port(local, asyncio_address_port(&socket->local));
     return 0;
 }
 
+/* Of one that has failed, too, as long as it has no other. */
 int sim_getsockname(const struct sim_socket *socket, asyncio_address *address)
 {
-    if (!socket->bound)
-        return asyncio_address_init(address, socket->family == AF_INET ? "0.0.0.0" : "::", 0);
-    *address = socket->local;
+    if (socket->local.size > 0)
+        *address = socket->local;
+    else
+        sim_any_address(socket->family, address);
     return 0;
 }
 
 int sim_getpeername(const struct sim_socket *socket, asyncio_address *address)
 {
-    if (socket->state != SIM_CONNECTED)
+    if (socket->state != SIM_CONNECTED || sim_is_over(socket))
         return -ENOTCONN;
     *address = socket->remote;
     return 0;
 }
 
-/* ---- options ---- */
+/* ---- options: those that the library, or a test of it, has a use for ---- */
 
-static struct sim_option *find_option(struct sim_socket *socket, int level, int name)
+static const struct {
+    int level, name;
+} options[SIM_OPTIONS] = {
+    [SIM_REUSE_PORT] = { SOL_SOCKET, SO_REUSEPORT },
+    [SIM_RECEIVE_BUFFER] = { SOL_SOCKET, SO_RCVBUF },
+    [SIM_SEND_BUFFER] = { SOL_SOCKET, SO_SNDBUF },
+    [SIM_REUSE_ADDRESS] = { SOL_SOCKET, SO_REUSEADDR },
+    [SIM_KEEP_ALIVE] = { SOL_SOCKET, SO_KEEPALIVE },
+    [SIM_BROADCAST] = { SOL_SOCKET, SO_BROADCAST },
+    [SIM_NO_DELAY] = { IPPROTO_TCP, TCP_NODELAY },
+    [SIM_IPV6_ONLY] = { IPPROTO_IPV6, IPV6_V6ONLY },
+};
+
+static bool has_level(const struct sim_socket *socket, int level)
 {
-    for (unsigned i = 0; i < socket->option_count; i++)
-        if (socket->options[i].level == level && socket->options[i].name == name)
+    return level == SOL_SOCKET || (level == IPPROTO_TCP && socket->type == SOCK_STREAM) ||
+           (level == IPPROTO_IPV6 && socket->family == AF_INET6);
+}
+
+static int *find_option(struct sim_socket *socket, int level, int name)
+{
+    for (int i = 0; has_level(socket, level) && i < SIM_OPTIONS; i++)
+        if (options[i].level == level && options[i].name == name)
             return &socket->options[i];
     return NULL;
 }
 
 int sim_set_option(struct sim_socket *socket, int level, int name, int value)
 {
-    struct sim_option *option = find_option(socket, level, name);
+    int *option = find_option(socket, level, name);
 
-    if (level == SOL_SOCKET && name == SO_REUSEPORT)
-        socket->reuse_port = value != 0;
-    if (option == NULL && socket->option_count == SIM_OPTIONS_MAX)
-        return -ENOBUFS;
     if (option == NULL)
-        option = &socket->options[socket->option_count++];
-    *option = (struct sim_option){ level, name, value };
+        return -ENOPROTOOPT;
+    bool is_size = level == SOL_SOCKET && (name == SO_RCVBUF || name == SO_SNDBUF);
+    *option = is_size ? 2 * value : value != 0; /* what the kernel tells afterwards */
     return 0;
+}
+
+static int get_common_option(struct sim_socket *socket, int name)
+{
+    switch (name) {
+    case SO_TYPE: return socket->type;
+    case SO_DOMAIN: return socket->family;
+    case SO_ACCEPTCONN: return socket->state == SIM_LISTENING;
+    case SO_ERROR: return -sim_socket_error(socket);
+    default: return -ENOPROTOOPT;
+    }
 }
 
 int sim_get_option(struct sim_socket *socket, int level, int name)
 {
-    const struct sim_option *option = find_option(socket, level, name);
+    const int *option = find_option(socket, level, name);
 
-    if (level == SOL_SOCKET && name == SO_TYPE)
-        return socket->type;
-    if (level == SOL_SOCKET && name == SO_DOMAIN)
-        return socket->family;
-    if (level == SOL_SOCKET && name == SO_ACCEPTCONN)
-        return socket->state == SIM_LISTENING;
-    if (level == SOL_SOCKET && name == SO_ERROR)
-        return -sim_socket_error(socket);
-    return option != NULL ? option->value : 0;
+    if (option != NULL)
+        return *option;
+    if (!has_level(socket, level) && socket->family == AF_INET)
+        return -EOPNOTSUPP; /* as IPv4 says */
+    return level == SOL_SOCKET ? get_common_option(socket, name) : -ENOPROTOOPT;
 }
 
 int sim_socket_error(struct sim_socket *socket)
@@ -389,7 +435,7 @@ static struct sim_socket *pick(struct sim_network *network)
     if (network->faults.any_order && link != NULL && link->next_ != NULL) {
         for (struct asyncio_link_ *next = link->next_; next != NULL; next = next->next_)
             count++;
-        for (uint64_t skip = sim_below(network, count); skip > 0 && link != NULL; skip--)
+        for (uint64_t skip = sim_below(network, count); skip > 0; skip--)
             link = link->next_;
     }
     return link != NULL ? CONTAINER_OF(link, struct sim_socket, changed_link) : NULL;

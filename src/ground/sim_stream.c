@@ -20,53 +20,89 @@ static size_t window_of(const struct sim_socket *socket)
     return window > 0 ? window : WINDOW;
 }
 
-static int connect_datagrams(struct sim_socket *socket, const asyncio_address *address)
+/* From now on it has the address that it speaks to `address` with, and of the other side the
+ * wildcard means this host. */
+static int take_addresses(struct sim_socket *socket, const asyncio_address *address)
 {
-    int r = sim_bind_for(socket, address);
+    asyncio_address local;
+    int r = sim_local_for(socket, address, &local);
 
     if (r < 0)
         return r;
+    socket->any_port |= !socket->bound;
+    socket->local = local;
+    socket->bound = true;
     socket->remote = *address;
-    socket->state = SIM_CONNECTED;
+    if (sim_is_any(address)) {
+        sim_loopback_address(socket->family, &socket->remote);
+        sim_set_port(&socket->remote, asyncio_address_port(address));
+    }
     return 0;
 }
 
-/* The wildcard means this host.  Where nobody is, nobody answers either. */
-static int resolve(struct sim_socket *socket, const asyncio_address *address)
+static int connect_datagrams(struct sim_socket *socket, const asyncio_address *address)
 {
-    int r = sim_route(socket->network, socket->host, address);
+    if (sim_bind_any(socket) < 0)
+        return -EAGAIN;
+    int r = address_family(address) == AF_INET && socket->family == AF_INET6
+                ? -EAFNOSUPPORT
+                : sim_wrong_family(socket, address);
+    if (r == 0)
+        r = take_addresses(socket, address);
+    if (r == 0)
+        socket->state = SIM_CONNECTED;
+    return r;
+}
 
-    socket->remote = *address;
-    if (sim_is_any(address)) {
-        asyncio_ignore(asyncio_address_init(&socket->remote,
-                                            socket->family == AF_INET ? "127.0.0.1" : "::1",
-                                            asyncio_address_port(address)));
-    }
+/* It may connect anew, unless the other end knows of it. */
+static void disconnect(struct sim_socket *socket)
+{
+    sim_line_drop(socket);
+    socket->untold = false;
+    socket->state = socket->peer == NULL ? SIM_FRESH : SIM_GONE;
+}
+
+static int tell_outcome(struct sim_socket *socket)
+{
+    if (!socket->untold)
+        return -EISCONN;
+    socket->untold = false;
+    if (socket->state == SIM_CONNECTED)
+        return 0;
+    int error = sim_socket_error(socket);
+    disconnect(socket);
+    return error < 0 ? error : -ECONNABORTED;
+}
+
+/* Where nobody is, nobody answers either. */
+static int connect_stream(struct sim_socket *socket, const asyncio_address *address)
+{
+    int r = sim_wrong_family(socket, address);
+
+    if (r == 0)
+        r = take_addresses(socket, address);
+    if (r < 0)
+        return r == -EADDRINUSE ? -EADDRNOTAVAIL : r;
+    r = sim_route(socket->network, socket->host, address);
     socket->peer_host = r < 0 ? SIM_ANY : (unsigned)r;
-    return sim_bind_for(socket, address);
+    socket->state = SIM_CONNECTING;
+    socket->untold = true;
+    socket->credit = window_of(socket);
+    sim_line_control(socket, SIM_SYN);
+    return -EINPROGRESS;
 }
 
 int sim_connect(struct sim_socket *socket, const asyncio_address *address)
 {
-    if (address_family(address) != socket->family)
-        return -EAFNOSUPPORT;
+    if (address->size < sizeof(sa_family_t))
+        return -EINVAL;
     if (socket->type == SOCK_DGRAM)
         return connect_datagrams(socket, address);
     if (socket->state == SIM_CONNECTING)
         return -EALREADY;
-    if (socket->state != SIM_FRESH) {
-        bool just = socket->just_connected;
-
-        socket->just_connected = false;
-        return just ? 0 : -EISCONN;
-    }
-    int r = resolve(socket, address);
-    if (r < 0)
-        return r;
-    socket->state = SIM_CONNECTING;
-    socket->credit = window_of(socket);
-    sim_line_control(socket, SIM_SYN);
-    return -EINPROGRESS;
+    if (socket->state != SIM_FRESH)
+        return tell_outcome(socket);
+    return connect_stream(socket, address);
 }
 
 /* ---- listening ---- */
@@ -77,17 +113,11 @@ int sim_listen(struct sim_socket *socket, int backlog)
         return -EOPNOTSUPP;
     if (socket->state != SIM_FRESH && socket->state != SIM_LISTENING)
         return -EINVAL;
-    if (!socket->bound) {
-        asyncio_address any;
-        int r = sim_getsockname(socket, &any);
-
-        if (r == 0)
-            r = sim_bind(socket, &any);
-        if (r < 0)
-            return r;
-    }
+    int r = sim_bind_any(socket);
+    if (r < 0)
+        return r;
     socket->state = SIM_LISTENING;
-    socket->backlog = backlog < 0 ? 0 : backlog > BACKLOG_MAX ? BACKLOG_MAX : backlog;
+    socket->backlog = backlog >= 0 && backlog < BACKLOG_MAX ? backlog : BACKLOG_MAX;
     return 0;
 }
 
@@ -104,7 +134,9 @@ static struct sim_socket *first_acceptable(struct sim_socket *socket)
 
 int sim_accept(struct sim_socket *socket, asyncio_address *from)
 {
-    if (socket->state == SIM_GONE)
+    if (socket->type != SOCK_STREAM)
+        return -EOPNOTSUPP;
+    if (socket->state == SIM_GONE && socket->remote.size == 0) /* it did listen */
         return socket->error != 0 ? sim_socket_error(socket) : -ECONNABORTED;
     if (socket->state != SIM_LISTENING)
         return -EINVAL;
@@ -161,7 +193,7 @@ static size_t take(struct sim_socket *socket, unsigned char *data, size_t size)
 
 static int recv_stream(struct sim_socket *socket, void *data, size_t size)
 {
-    if (socket->received_size > 0 && size > 0) {
+    if (socket->received_size > 0) {
         size_t most = size < socket->received_size ? size : socket->received_size;
         size_t taken = take(socket, data, shortened(socket, most));
 
@@ -174,7 +206,7 @@ static int recv_stream(struct sim_socket *socket, void *data, size_t size)
         return sim_socket_error(socket);
     if (socket->state == SIM_FRESH || socket->state == SIM_LISTENING)
         return -ENOTCONN;
-    if (socket->state == SIM_GONE || socket->ended || size == 0)
+    if (socket->state == SIM_GONE || socket->ended)
         return 0;
     return -EAGAIN;
 }
@@ -212,8 +244,7 @@ static int send_stream(struct sim_socket *socket, const asyncio_bytes *parts, si
     if (size == 0)
         return 0;
     if (socket->credit == 0) {
-        if (socket->peer != NULL)
-            sim_offer_window(socket->peer);
+        sim_offer_window(socket->peer);
         sim_probe(socket);
         return -EAGAIN;
     }
@@ -237,9 +268,21 @@ int sim_send(struct sim_socket *socket, const asyncio_bytes *parts, size_t count
 
 int sim_shutdown_write(struct sim_socket *socket)
 {
-    if (socket->state != SIM_CONNECTED)
+    if (socket->type == SOCK_DGRAM) {
+        socket->write_shut = true;
+        return socket->state == SIM_CONNECTED ? 0 : -ENOTCONN;
+    }
+    if (socket->state == SIM_CONNECTING) {
+        disconnect(socket);
+        socket->error = ECONNRESET;
+        sim_changed(socket);
+        return 0;
+    }
+    if (socket->state == SIM_LISTENING)
+        return 0;
+    if (socket->state != SIM_CONNECTED || sim_is_over(socket))
         return -ENOTCONN;
-    if (socket->type == SOCK_STREAM && !socket->write_shut)
+    if (!socket->write_shut)
         sim_line_control(socket, SIM_FIN);
     socket->write_shut = true;
     return 0;

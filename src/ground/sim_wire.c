@@ -109,7 +109,7 @@ void sim_offer_window(struct sim_socket *socket)
 {
     struct sim_packet *packet = &socket->controls[SIM_WINDOW];
     const struct sim_socket *peer = socket->peer;
-    bool lost = socket->state != SIM_CONNECTED || peer == NULL || peer->state != SIM_CONNECTED;
+    bool lost = socket->state != SIM_CONNECTED || peer->state != SIM_CONNECTED;
 
     if (lost || socket->taken == 0 || (peer->credit > socket->taken && !packet->queued))
         return;
@@ -122,14 +122,14 @@ void sim_offer_window(struct sim_socket *socket)
 
 static bool is_lost(const struct sim_socket *socket)
 {
-    return socket->dark || socket->peer == NULL || socket->peer->state == SIM_GONE ||
+    return socket->dark || socket->peer->state == SIM_GONE ||
            sim_is_cut(socket->network, socket->host, socket->peer_host);
 }
 
 void sim_probe(struct sim_socket *socket)
 {
-    if (socket->state == SIM_CONNECTED && socket->credit == 0 && list_empty(&socket->line) &&
-        is_lost(socket))
+    if (socket->type == SOCK_STREAM && socket->state == SIM_CONNECTED && socket->credit == 0 &&
+        list_empty(&socket->line) && is_lost(socket))
         sim_line_control(socket, SIM_PROBE);
 }
 
@@ -171,6 +171,8 @@ void sim_fail(struct sim_socket *socket, int error)
     if (socket->state == SIM_GONE)
         return;
     socket->state = SIM_GONE;
+    if (socket->any_port)
+        socket->bound = false; /* and may have another */
     socket->error = error;
     sim_line_drop(socket);
     if (sim_below(socket->network, 2) == 0) {
@@ -184,20 +186,17 @@ void sim_fail(struct sim_socket *socket, int error)
 
 void sim_reset(struct sim_socket *socket)
 {
-    struct sim_socket *peer = socket->peer;
-
     socket->network->counts.resets++;
     sim_trace(socket->network, "reset", &socket->local, &socket->remote, NULL, 0);
     sim_fail(socket, ECONNRESET);
-    if (peer != NULL)
-        sim_fail(peer, ECONNRESET);
+    sim_fail(socket->peer, ECONNRESET);
 }
 
 /* ---- what arrives ---- */
 
 static bool listens_at(const struct sim_socket *socket, unsigned host, const asyncio_address *at)
 {
-    return socket->state == SIM_LISTENING && socket->host == host && !socket->closed &&
+    return socket->state == SIM_LISTENING && socket->host == host &&
            socket->family == address_family(at) &&
            asyncio_address_port(&socket->local) == asyncio_address_port(at) &&
            (sim_is_any(&socket->local) || sim_same_ip(&socket->local, at));
@@ -231,7 +230,7 @@ static int make_child(struct sim_socket *client, struct sim_socket *listener)
     if (child == NULL)
         return -EAGAIN;
     child->state = SIM_CONNECTED;
-    child->bound = child->accepts = true;
+    child->bound = child->any_port = child->accepts = true;
     child->local = client->remote;
     child->remote = client->local;
     child->peer_host = client->host;
@@ -239,7 +238,6 @@ static int make_child(struct sim_socket *client, struct sim_socket *listener)
     client->peer = child;
     child->credit = client->credit;
     memcpy(child->options, listener->options, sizeof child->options);
-    child->option_count = listener->option_count;
     child->listener = listener;
     list_push_back(&listener->children, &child->accept_link);
     listener->child_count++;
@@ -268,15 +266,12 @@ static void syn_ack_arrived(struct sim_socket *child, struct sim_socket *client)
         return;
     }
     client->state = SIM_CONNECTED;
-    client->just_connected = true;
     sim_line_control(client, SIM_ACK);
     sim_changed(client);
 }
 
 static void ack_arrived(struct sim_socket *child)
 {
-    if (child->listener == NULL)
-        return;
     child->acceptable = true;
     sim_changed(child->listener);
 }
@@ -345,8 +340,6 @@ static void packet_arrived(struct sim_socket *from, struct sim_packet *packet)
 
     if (packet->kind == SIM_REFUSED) {
         sim_fail(from, ECONNREFUSED);
-    } else if (to == NULL) {
-        return; /* a reset of what never came about */
     } else if (packet->kind == SIM_SYN_ACK) {
         syn_ack_arrived(from, to);
     } else if (to->closed || to->state == SIM_GONE) {

@@ -69,7 +69,7 @@ int sys_socket_at(unsigned place, int family, int type, int protocol)
     if (fault_fails())
         return -EMFILE;
     if (sim_current != NULL && (family == AF_INET || family == AF_INET6))
-        return sim_socket_new(place, family, type);
+        return sim_socket_new(place, family, type, protocol);
     return result_of(socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
 }
 
