@@ -305,12 +305,13 @@ static void cancel_queue(struct files *files)
     files->queued = 0;
 }
 
-/* A fork's child has none of the threads, and maybe a lock that nobody will ever open. */
+/* A fork's child has none of the threads, and maybe a lock that nobody will ever open; but it may
+ * not close the loop. */
 void files_close(struct asyncio_loop *loop)
 {
     struct files *files = loop->files;
 
-    if (files == NULL || loop->process != sys_process_id())
+    if (files == NULL)
         return;
     pthread_mutex_lock(&files->lock);
     cancel_queue(files);

@@ -75,8 +75,7 @@ const char *origin_describe(unsigned origin, char *text, size_t size)
         char frame[160];
 
         backtrace_describe(found.frames[i], frame, sizeof frame);
-        int n = snprintf(text + used, size - used, "%s%s", i > 0 ? "\n    " : "", frame);
-        used += n > 0 ? (size_t)n : 0;
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i > 0 ? "\n    " : "", frame);
     }
     return text;
 }

@@ -48,21 +48,22 @@ void uring_keep_with_thread(struct uring *uring)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-    if (uring->kept || pthread_once(&once, make_key) != 0 || !key_made)
+    pthread_once(&once, make_key);
+    if (uring->kept || !key_made)
         return;
     uring->next_of_thread = pthread_getspecific(key);
     uring->kept = pthread_setspecific(key, uring) == 0;
 }
 
+/* It is kept, so it is in the list. */
 void uring_take_from_thread(struct uring *uring)
 {
     struct uring *first = pthread_getspecific(key), **place = &first;
 
     uring->kept = false;
-    while (*place != NULL && *place != uring)
+    while (*place != uring)
         place = &(*place)->next_of_thread;
-    if (*place != NULL)
-        *place = uring->next_of_thread;
+    *place = uring->next_of_thread;
     (void)pthread_setspecific(key, first); /* there is room: it was set before */
 }
 

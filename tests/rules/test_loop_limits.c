@@ -207,6 +207,69 @@ TEST(files_are_moved_by_as_much_as_an_int_counts)
     munmap(room, HUGE_SIZE);
 }
 
+/* The linker puts this around the library's calls: a file that takes so many bytes, and then none,
+ * without an error. */
+static int taken = -1;
+
+int __real_sys_file_write(int fd, const void *data, size_t size, int64_t offset);
+int __wrap_sys_file_write(int fd, const void *data, size_t size, int64_t offset);
+
+int __wrap_sys_file_write(int fd, const void *data, size_t size, int64_t offset)
+{
+    if (taken < 0)
+        return __real_sys_file_write(fd, data, size, offset);
+    int r = size < (size_t)taken ? (int)size : taken;
+    taken -= r;
+    return r;
+}
+
+static int writes_to_what_takes_nothing(void *arg)
+{
+    int memory = memfd_create("small", MFD_CLOEXEC), took[2];
+
+    (void)arg;
+    if (memory < 0)
+        return -errno;
+    for (int i = 0; i < 2; i++) {
+        taken = 3 * i;
+        took[i] = asyncio_file_write(memory, "small", SMALL, 0);
+        CHECK(took[i] == 3 * i || took[i] < 0);
+    }
+    taken = -1;
+    close(memory);
+    return took[0] < 0 ? took[0] : took[1];
+}
+
+/* It is tried no further: the caller learns how far it came. */
+TEST(a_write_that_takes_nothing_has_an_end)
+{
+    int r = run_result(writes_to_what_takes_nothing, NULL, ASYNCIO_DEFAULT);
+
+    CHECK(r == 3 || test_is_torture());
+}
+
+/* A number that no loop has seen is nobody's to give up; it is closed all the same. */
+TEST(a_descriptor_is_closed_that_the_loop_has_never_seen)
+{
+    int fds[2];
+    char byte;
+    asyncio_loop *loop;
+
+    if (asyncio_new_event_loop(&loop, NULL) < 0)
+        return;
+    CHECK_INT(pipe2(fds, O_CLOEXEC), 0);
+    int high = fcntl(fds[1], F_DUPFD_CLOEXEC, 700);
+    close(fds[1]);
+    loop_disown_fd(loop, high);
+    CHECK_INT(write(high, "x", 1), 1);
+    loop_close_fd(loop, high);
+    CHECK_INT(read(fds[0], &byte, 1), 1);
+    CHECK_INT(read(fds[0], &byte, 1), 0);
+    close(fds[0]);
+    asyncio_loop_close(loop);
+    asyncio_loop_unref(loop);
+}
+
 static int receives_too_much(void *arg)
 {
     int fds[2];

@@ -54,6 +54,22 @@ static void still_works(asyncio_loop *loop, struct sockets *sockets)
     ends_with(loop, &receive, 2);
 }
 
+/* ---- an older kernel ---- */
+
+/* A ring can be had there, but not all that would be asked of it; so it is given back. */
+TEST(uring_that_lacks_an_operation_is_not_used)
+{
+    asyncio_loop_unref(proactor()); /* skips it where there is no ring at all */
+    kernel.lacks_something = true;
+    asyncio_loop *loop = new_proactor();
+    if (loop == NULL)
+        return;
+    CHECK_STR(asyncio_loop_backend_info(loop), "epoll (io_uring: Operation not supported)");
+    turn(loop);
+    asyncio_loop_close(loop);
+    asyncio_loop_unref(loop);
+}
+
 /* ---- interrupted: it is as if it had not begun ---- */
 
 static void goes_on_after(asyncio_loop *loop, struct sockets *sockets, int answer)

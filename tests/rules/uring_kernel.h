@@ -1,7 +1,7 @@
 /* uring_kernel.h - the kernel's io_uring, made to answer as it seldom does.
  *
  * The linker puts these in place of the calls of ground/sys_uring.h; a program has to be linked
- * with --wrap of each of the four.  Everything goes to the kernel but what a test has said: so many
+ * with --wrap of each of the five.  Everything goes to the kernel but what a test has said: so many
  * rings, requests or calls are refused, and one request is answered with an error.  Either the
  * kernel is asked for nothing instead (NOP), or an answer of its own is changed: so no byte is lost
  * by it.
@@ -15,6 +15,7 @@
 
 static struct {
     int refusal;               /* of each new ring, if negative */
+    bool lacks_something;      /* it is older than what is asked of it */
     int requests_refused;      /* so many */
     int requests_left;         /* none is taken after so many, if not negative */
     int calls_refused, reason; /* ... after which the kernel takes requests again */
@@ -53,6 +54,8 @@ static inline void kernel_refuses_calls(int count, int reason)
 
 int __real_ring_open(struct ring *ring, unsigned entries);
 int __wrap_ring_open(struct ring *ring, unsigned entries);
+int __real_ring_knows(const struct ring *ring, const uint8_t *opcodes, size_t count);
+int __wrap_ring_knows(const struct ring *ring, const uint8_t *opcodes, size_t count);
 struct io_uring_sqe *__real_ring_next(struct ring *ring);
 struct io_uring_sqe *__wrap_ring_next(struct ring *ring);
 int __real_ring_flush(struct ring *ring);
@@ -66,6 +69,11 @@ int __wrap_ring_open(struct ring *ring, unsigned entries)
         return __real_ring_open(ring, entries);
     *ring = (struct ring){ .fd = -1 };
     return kernel.refusal;
+}
+
+int __wrap_ring_knows(const struct ring *ring, const uint8_t *opcodes, size_t count)
+{
+    return kernel.lacks_something ? 0 : __real_ring_knows(ring, opcodes, count);
 }
 
 struct io_uring_sqe *__wrap_ring_next(struct ring *ring)
