@@ -306,8 +306,7 @@ int datagram_open(struct datagram_opening *opening, struct asyncio_loop *loop,
         .loop = loop, .options = *options, .ended = ended, .owner = opening->owner
     };
     opening->local.opening = opening->remote.opening = opening;
-    int r = loop_check(loop);
-    return r == 0 ? start(opening, options) : r;
+    return start(opening, options);
 }
 
 void datagram_open_cancel(struct datagram_opening *opening)

@@ -47,8 +47,8 @@ struct datagram_opening {
     char detail[DATAGRAM_DETAIL_SIZE]; /* what was tried last, "" if nothing was */
 };
 
-/* 0: it is made.  1: names are looked up; `ended` will be called, once, by the loop.  Or an error.
- * A socket of the options is taken over with success alone. */
+/* In a loop that can be used.  0: it is made.  1: names are looked up; `ended` will be called,
+ * once, by the loop.  Or an error.  A socket of the options is taken over with success alone. */
 int datagram_open(struct datagram_opening *opening, struct asyncio_loop *loop,
                   const asyncio_endpoint_options *options);
 

@@ -18,7 +18,7 @@ int future_bind_first(asyncio_future *future, struct asyncio_loop *loop)
 {
     if (future->waiters_.loop_ == NULL) {
         future->waiters_.loop_ = loop;
-        if (loop->debug && future->made_at_ == 0)
+        if (loop->debug)
             future->made_at_ = origin_record();
     }
     return future->waiters_.loop_ == loop ? 0 : ASYNCIO_EWRONGLOOP;

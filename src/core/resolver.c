@@ -155,7 +155,7 @@ static int begin(struct lookup *lookup, struct asyncio_loop *loop, struct inquir
     return 0;
 }
 
-/* A number as a port: 1; a name: 0. */
+/* A number as a port: 1; a name: 0.  The C library would cut off what is too large. */
 static int parse_service(const char *service, unsigned *port)
 {
     *port = 0;
@@ -173,11 +173,6 @@ int lookup_start(struct lookup *lookup, struct asyncio_loop *loop, const char *h
 {
     size_t host_size = host != NULL ? strlen(host) + 1 : 0;
     size_t service_size = service != NULL ? strlen(service) + 1 : 0;
-    unsigned port;
-    int r = parse_service(service, &port); /* the C library would cut off what is too large */
-
-    if (r < 0)
-        return r;
     struct inquiry *inquiry = make_inquiry(host_size + service_size);
     if (inquiry == NULL)
         return -ENOMEM;
@@ -218,13 +213,13 @@ static bool hints_fit(const asyncio_getaddrinfo_options *options)
            (type != SOCK_DGRAM || protocol != IPPROTO_TCP);
 }
 
-/* As an IPv6 socket names an IPv4 host. */
-static int map_to_in6(asyncio_address *address, const char *host, unsigned port)
+/* As an IPv6 socket names an IPv4 host, which it is. */
+static void map_to_in6(asyncio_address *address, const char *host, unsigned port)
 {
     char mapped[64];
 
     (void)snprintf(mapped, sizeof mapped, "::ffff:%s", host);
-    return asyncio_address_init(address, mapped, port);
+    asyncio_ignore(asyncio_address_init(address, mapped, port));
 }
 
 int resolver_numeric(asyncio_address *address, const char *host, const char *service,
@@ -246,14 +241,13 @@ int resolver_numeric(asyncio_address *address, const char *host, const char *ser
         return ASYNCIO_EAI_BADHINTS;
     int family = address_family(&found);
     if (options->family == AF_INET6 && family == AF_INET && (options->flags & AI_V4MAPPED) != 0) {
-        r = map_to_in6(&found, host, port);
+        map_to_in6(&found, host, port);
         family = AF_INET6;
     }
     if (options->family != AF_UNSPEC && options->family != family)
         return ASYNCIO_EAI_NONAME;
-    if (r == 0)
-        *address = found;
-    return r < 0 ? r : 1;
+    *address = found;
+    return 1;
 }
 
 /* ---- with a future ---- */

@@ -332,30 +332,10 @@ static void fail(struct asyncio_transport *transport, void *arg)
     report(transport, failure->error, failure->message);
 }
 
-static bool is_everyday(int error)
-{
-    return error == -ECONNRESET || error == -EPIPE || error == -ECONNABORTED;
-}
-
-void transport_fatal(struct asyncio_transport *transport, int error, const char *message)
-{
-    struct failure failure = { error, message };
-
-    if (transport->state == TRANSPORT_LOST)
-        return;
-    transport_hold(transport);
-    if (!is_everyday(error))
-        transport_in_context(transport, fail, &failure);
-    transport_lost(transport, error);
-    transport_release(transport);
-}
-
 void transport_protocol_failed(struct asyncio_transport *transport, int error, const char *message)
 {
     struct failure failure = { error, message };
 
-    if (transport->loop == NULL)
-        return; /* its loop was closed inside the protocol */
     if (error == ASYNCIO_EEXIT)
         loop_exit(transport->loop, error);
     else

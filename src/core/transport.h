@@ -164,11 +164,7 @@ void transport_sent(struct asyncio_transport *transport);
 /* It is over, with an error or 0; connection_lost will be called soon. */
 void transport_lost(struct asyncio_transport *transport, int error);
 
-/* The same, and the exception handler is told `message`, unless the error is everyday life: reset,
- * broken pipe, aborted. */
-void transport_fatal(struct asyncio_transport *transport, int error, const char *message);
-
-/* The same, for what a protocol returned: the exception handler is told in any case, but
+/* The same, for what a protocol returned: the exception handler is told `message`, but
  * ASYNCIO_EEXIT ends the run instead. */
 void transport_protocol_failed(struct asyncio_transport *transport, int error, const char *message);
 

@@ -57,7 +57,7 @@ static void call_datagram_received(struct asyncio_transport *transport, void *ar
         return;
     arrival->result =
         protocol->type->datagram_received(protocol, arrival->data, arrival->size, arrival->from);
-    if (arrival->result < 0 && arrival->result != ASYNCIO_EEXIT && transport->loop != NULL)
+    if (arrival->result < 0 && arrival->result != ASYNCIO_EEXIT)
         loop_report(transport->loop, "a protocol failed in datagram_received", arrival->result,
                     &(asyncio_exception_context){ .transport = transport, .protocol = protocol });
 }
@@ -72,8 +72,7 @@ static void call_error_received(struct asyncio_transport *transport, void *arg)
 
 static void tell_error(struct datagram_transport *transport, int error)
 {
-    if (transport->base.protocol != NULL)
-        transport_in_context(&transport->base, call_error_received, &error);
+    transport_in_context(&transport->base, call_error_received, &error);
 }
 
 static void errors_told(asyncio_op *op, int result)
@@ -134,7 +133,7 @@ static void read_once(struct datagram_transport *transport)
     }
     struct arrival arrival = { .data = data, .size = (size_t)result, .from = &from };
     transport_in_context(base, call_datagram_received, &arrival);
-    if (arrival.result == ASYNCIO_EEXIT && base->loop != NULL)
+    if (arrival.result == ASYNCIO_EEXIT)
         loop_exit(base->loop, ASYNCIO_EEXIT);
 }
 
@@ -327,7 +326,7 @@ int asyncio_transport_sendto(asyncio_transport *base, const void *data, size_t s
     int r = datagram_destination(&transport->socket, &to);
     if (r < 0)
         return r;
-    if (base->state == TRANSPORT_LOST || base->loop == NULL)
+    if (base->state == TRANSPORT_LOST)
         return transport_drop(base);
     r = base->unsent.size == 0 ? send_now(transport, data, size, to) : -EAGAIN;
     if (r >= 0)
