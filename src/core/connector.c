@@ -258,8 +258,8 @@ ASYNCIO_PRINTF(2, 3) static void say(struct report *report, const char *format, 
     va_start(arguments, format);
     int n = vsnprintf(report->text + report->used, report->size - report->used, format, arguments);
     va_end(arguments);
-    report->used += n > 0 ? (size_t)n : 0;
-    if (report->used >= report->size)
+    report->used += (size_t)n;
+    if (report->used >= report->size) /* it was cut off */
         report->used = report->size - 1;
 }
 

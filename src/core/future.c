@@ -193,7 +193,7 @@ void asyncio_future_add_done_callback(asyncio_future *future, asyncio_future_cal
         return;
     }
     loop_ready(loop, &callback->handle);
-    if ((future->state_ & FUTURE_TASK) != 0 && loop->client != NULL)
+    if ((future->state_ & FUTURE_TASK) != 0) /* which are the client's */
         loop->client->called_back(future);
 }
 

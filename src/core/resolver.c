@@ -372,17 +372,15 @@ void resolver_getnameinfo(struct asyncio_loop *loop, asyncio_future *done, char 
                           size_t host_size, char *service, size_t service_size,
                           const asyncio_address *address, int flags)
 {
-    int r = loop_check(loop);
-
     future_begin(done, loop, cancel_request, NULL);
-    if (r == 0 && wants_numbers(host_size, service_size, flags)) {
+    if (wants_numbers(host_size, service_size, flags)) {
         future_finish(done, sys_getnameinfo(host, host_size, service, service_size, address, flags),
                       NULL);
         return;
     }
-    struct request *request = r == 0 ? make_request(done, name_found) : NULL;
+    struct request *request = make_request(done, name_found);
     if (request == NULL) {
-        future_finish(done, r < 0 ? r : -ENOMEM, NULL);
+        future_finish(done, -ENOMEM, NULL);
         return;
     }
     request->host = host;

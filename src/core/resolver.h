@@ -41,7 +41,7 @@ const asyncio_address *lookup_addresses(const struct lookup *lookup);
 /* Gives it back, in any state, as all-zeros; `ended` will not be called any more. */
 void lookup_clear(struct lookup *lookup);
 
-/* asyncio_getnameinfo without a task. */
+/* asyncio_getnameinfo, in a loop that runs. */
 void resolver_getnameinfo(struct asyncio_loop *loop, asyncio_future *done, char *host,
                           size_t host_size, char *service, size_t service_size,
                           const asyncio_address *address, int flags);

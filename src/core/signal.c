@@ -120,8 +120,8 @@ static void disposition_give_back(int signum)
     struct sigaction now;
 
     /* Neither can fail: the signal could be caught. */
-    if (sigaction(signum, NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 &&
-        now.sa_handler == caught)
+    (void)sigaction(signum, NULL, &now); /* cannot fail: it worked before */
+    if ((now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == caught)
         (void)sigaction(signum, &before[signum], NULL);
 }
 

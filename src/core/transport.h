@@ -9,7 +9,8 @@
  * the type does the moving.  Nothing here knows of tasks.
  *
  * Who owes what.  The type reads only between read_start and read_stop, and hands over what it read
- * with transport_deliver(), transport_deliver_eof().  It tells what became of unsent bytes with
+ * with transport_get_buffer() and transport_updated() or with transport_deliver(), and with
+ * transport_deliver_eof().  It tells what became of unsent bytes with
  * transport_sent(), and the end of the connection, whatever its reason, with transport_lost(), once
  * or many times; the first counts, and after it all the others do nothing.  The protocol is called
  * only from the loop, never inside a call that its owner made, but for pause_writing (inside the
@@ -138,8 +139,8 @@ void transport_discard(struct asyncio_transport *transport);
 void transport_hold(struct asyncio_transport *transport);
 void transport_release(struct asyncio_transport *transport);
 
-/* Bytes came: data_received, or get_buffer and buffer_updated until all are delivered.  A failure
- * of the protocol loses the connection. */
+/* Bytes came while it is OPEN, and the protocol has no get_buffer: data_received.  Its failure
+ * loses the connection. */
 void transport_deliver(struct asyncio_transport *transport, const void *data, size_t size);
 
 /* Where the protocol wants the next bytes: 1, and `data` and `size` are set; 0: it has no

@@ -5,8 +5,6 @@
  * protocol then.  Bytes that were read are delivered even if reading was paused between two calls;
  * after a close they are dropped.
  */
-#include <string.h>
-
 #include "core/transport.h"
 #include "ground/log.h"
 #include "ground/memory.h"
@@ -117,23 +115,7 @@ void transport_updated(struct asyncio_transport *transport, size_t size)
                                   "the protocol failed in buffer_updated");
 }
 
-/* Fills one buffer of the protocol's; how much went there, 0 when nothing more can. */
-static size_t fill_buffer(struct asyncio_transport *transport, const char *data, size_t size)
-{
-    void *buffer;
-    size_t room;
-
-    if (transport_get_buffer(transport, size, &buffer, &room) <= 0 ||
-        transport->state != TRANSPORT_OPEN)
-        return 0;
-    if (room < size)
-        size = room;
-    memcpy(buffer, data, size);
-    transport_updated(transport, size);
-    return size;
-}
-
-static void deliver_plain(struct asyncio_transport *transport, const char *data, size_t size)
+void transport_deliver(struct asyncio_transport *transport, const void *data, size_t size)
 {
     struct delivery delivery = { (void *)(uintptr_t)data, size, 0 };
 
@@ -141,25 +123,6 @@ static void deliver_plain(struct asyncio_transport *transport, const char *data,
     if (delivery.result < 0)
         transport_protocol_failed(transport, delivery.result,
                                   "the protocol failed in data_received");
-}
-
-void transport_deliver(struct asyncio_transport *transport, const void *data, size_t size)
-{
-    const char *bytes = data;
-
-    transport_hold(transport);
-    while (size > 0 && transport->state == TRANSPORT_OPEN) {
-        if (transport->protocol->type->get_buffer == NULL) {
-            deliver_plain(transport, bytes, size);
-            break;
-        }
-        size_t filled = fill_buffer(transport, bytes, size);
-        if (filled == 0)
-            break;
-        bytes += filled;
-        size -= filled;
-    }
-    transport_release(transport);
 }
 
 /* ---- the end ---- */

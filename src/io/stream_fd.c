@@ -178,19 +178,10 @@ static void close_socket(struct asyncio_stream *stream)
     fds->in = fds->out = -1;
 }
 
-/* Asked for late: the kernel forgets it with the connection, so it is kept where it is known. */
+/* The kernel forgets it with the connection. */
 static int get_peername(const struct asyncio_stream *stream, asyncio_address *address)
 {
-    struct fd_stream *fds = fds_of(stream);
-
-    if (fds->peer.size == 0 && fds->in < 0)
-        return ASYNCIO_ECLOSED;
-    if (fds->peer.size == 0) {
-        int r = sys_getpeername(fds->in, &fds->peer);
-        if (r < 0)
-            return r;
-    }
-    *address = fds->peer;
+    *address = fds_of(stream)->peer;
     return 0;
 }
 

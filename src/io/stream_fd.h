@@ -21,7 +21,7 @@ struct fd_stream {
     int ahead_error;            /* why ahead_op failed, for one who waits for the end */
     asyncio_op *receiving;      /* the reader's */
     asyncio_op flush_op, ahead_op;
-    asyncio_address peer; /* size 0: not known */
+    asyncio_address peer; /* size 0: it is no socket */
 };
 
 static inline struct fd_stream *fds_of(const struct asyncio_stream *stream)
@@ -36,7 +36,7 @@ _Static_assert(offsetof(struct fd_stream, stream) == 0, "freed as a stream");
 /* Without a connection yet. */
 void fd_stream_init(struct fd_stream *fds, struct asyncio_loop *loop, size_t limit);
 
-/* Gives it a connected socket, which it closes from then on; `peer` is set before, if it is known.
+/* Gives it a connected socket, which it closes from then on; `peer` is set before.
  * What fails leaves the socket the caller's. */
 int fd_stream_adopt(struct fd_stream *fds, int fd);
 

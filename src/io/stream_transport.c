@@ -313,10 +313,9 @@ static int check_idle(const struct asyncio_stream *stream)
 static int move_socket(struct fd_stream *fds, struct asyncio_transport **transport)
 {
     struct asyncio_stream *stream = &fds->stream;
-    const asyncio_address *peer = fds->peer.size > 0 ? &fds->peer : NULL;
 
     loop_disown_fd(stream->loop, fds->in);
-    int r = socket_transport_new(transport, stream->loop, &stream->protocol, fds->in, peer);
+    int r = socket_transport_new(transport, stream->loop, &stream->protocol, fds->in, &fds->peer);
     if (r < 0) {
         asyncio_ignore(loop_own_fd(stream->loop, fds->in)); /* as it was: nothing to allocate */
         return r;

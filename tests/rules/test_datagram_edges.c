@@ -147,7 +147,7 @@ TWO_TEST(datagrams_to_a_protocol_that_does_not_listen, &deaf)
     CHECK(!asyncio_transport_is_closing(two->b.transport) || test_is_torture());
 }
 
-/* ERR-01: a protocol may end the run. */
+/* A protocol may end the run. */
 TWO_TEST(datagram_protocol_ends_the_run, NULL)
 {
     int r = 0;
@@ -173,7 +173,7 @@ static void make_room(struct two *two)
         CHECK_INT(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
 }
 
-/* DGM-05: what finds no room waits its turn, in order, and nothing is lost. */
+/* What finds no room waits its turn, in order, and nothing is lost. */
 TWO_TEST(datagrams_wait_for_room_in_the_kernel, NULL)
 {
     full = 1;
@@ -324,14 +324,13 @@ static void opens_families(asyncio_loop *loop)
 {
     char path[64];
 
-    /* A port that nobody has: of one that was free just now. */
     snprintf(path, sizeof path, "/tmp/asyncio-test-%ld", (long)getpid());
     opens_one(loop, &(asyncio_endpoint_options){ .local_host = "", .family = AF_INET }, AF_INET);
     opens_one(loop, &(asyncio_endpoint_options){ .local_path = path, .family = AF_UNIX }, AF_UNIX);
     unlink(path);
 }
 
-/* DGM-06: a family alone says which of the interfaces' addresses. */
+/* A family alone says which of the interfaces' addresses. */
 TEST(datagram_transports_of_a_family)
 {
     with_loop(opens_families);
@@ -345,7 +344,7 @@ static void opens_with_options(asyncio_loop *loop)
               AF_INET);
 }
 
-/* DGM-06: options of the socket, each of which the kernel may refuse. */
+/* Options of the socket, each of which the kernel may refuse. */
 TEST(datagram_transport_with_options)
 {
     with_loop(opens_with_options);

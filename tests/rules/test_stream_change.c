@@ -261,18 +261,31 @@ static void free_cipher(struct asyncio_transport *transport)
     memory_free(transport);
 }
 
+/* As much as its protocol takes at once: a stream, or a cipher above this one. */
+static size_t hand_on(struct asyncio_transport *above, const char *data, size_t size)
+{
+    char turned[64];
+    void *place = turned;
+    size_t room = sizeof turned;
+    int has_buffer = transport_get_buffer(above, 0, &place, &room);
+    size_t n = size < room ? size : room;
+
+    if (has_buffer < 0 || above->state != TRANSPORT_OPEN)
+        return size;
+    turn(place, data, n);
+    if (has_buffer > 0)
+        transport_updated(above, n);
+    else
+        transport_deliver(above, turned, n);
+    return n;
+}
+
 static int data_received(asyncio_protocol *protocol, const void *data, size_t size)
 {
-    struct cipher *cipher = CONTAINER_OF(protocol, struct cipher, protocol);
-    char turned[64];
+    struct asyncio_transport *above = &CONTAINER_OF(protocol, struct cipher, protocol)->above;
 
-    for (size_t done = 0; done < size;) {
-        size_t n = size - done < sizeof turned ? size - done : sizeof turned;
-
-        turn(turned, (const char *)data + done, n);
-        transport_deliver(&cipher->above, turned, n);
-        done += n;
-    }
+    for (size_t done = 0; done < size && above->state == TRANSPORT_OPEN;)
+        done += hand_on(above, (const char *)data + done, size - done);
     return 0;
 }
 
