@@ -30,14 +30,33 @@ double sim_name_delay(void)
 static const struct sim_host *host_of(const char *name, const asyncio_getaddrinfo_options *options,
                                       struct sim_host *room)
 {
-    bool passive = (options->flags & AI_PASSIVE) != 0;
+    static const int families[] = { AF_INET, AF_INET6 };
 
     if (name != NULL)
-        return sim_name(name);
-    asyncio_ignore(asyncio_address_init(&room->addresses[0], passive ? "0.0.0.0" : "127.0.0.1", 0));
-    asyncio_ignore(asyncio_address_init(&room->addresses[1], passive ? "::" : "::1", 0));
-    room->count = 2;
+        return (options->flags & AI_NUMERICHOST) == 0 ? sim_name(name) : NULL;
+    for (; room->count < 2; room->count++) {
+        asyncio_address *address = &room->addresses[room->count];
+
+        if ((options->flags & AI_PASSIVE) != 0)
+            sim_any_address(families[room->count], address);
+        else
+            sim_loopback_address(families[room->count], address);
+    }
     return room;
+}
+
+/* What is asked for is checked in the C library's order. */
+static int check_question(const char *host, const char *service,
+                          const asyncio_getaddrinfo_options *options, unsigned *port)
+{
+    char *end = NULL;
+
+    if (host == NULL && service == NULL)
+        return ASYNCIO_EAI_NONAME;
+    if (options->family != AF_UNSPEC && options->family != AF_INET && options->family != AF_INET6)
+        return ASYNCIO_EAI_BADHINTS;
+    *port = service != NULL ? (unsigned)strtoul(service, &end, 10) : 0;
+    return end != NULL && *end != '\0' ? ASYNCIO_EAI_SERVICE : 0;
 }
 
 int sim_getaddrinfo(asyncio_address **addresses, const char *host, const char *service,
@@ -45,9 +64,11 @@ int sim_getaddrinfo(asyncio_address **addresses, const char *host, const char *s
 {
     struct sim_network *network = sim_current;
     struct sim_host room = { .count = 0 };
-    unsigned port = service != NULL ? (unsigned)strtoul(service, NULL, 10) : 0;
-    int count = 0;
+    unsigned port;
+    int count = 0, r = check_question(host, service, options, &port);
 
+    if (r < 0)
+        return r;
     if (sim_chance(network, network->faults.no_names)) {
         network->counts.no_names++;
         return ASYNCIO_EAI_AGAIN;
@@ -66,11 +87,12 @@ int sim_getaddrinfo(asyncio_address **addresses, const char *host, const char *s
         list[count] = *address;
         sim_set_port(&list[count++], port);
     }
-    if (count > 0)
-        *addresses = list;
-    else
+    if (count == 0) {
         memory_free(list);
-    return count > 0 ? count : ASYNCIO_EAI_NONAME;
+        return ASYNCIO_EAI_NONAME;
+    }
+    *addresses = list;
+    return count;
 }
 
 int sim_name_of(char *name, size_t size, const asyncio_address *address)
