@@ -79,7 +79,14 @@ static asyncio_task *put_off_task(struct asyncio_link_ *link)
     return CONTAINER_OF(link, asyncio_task, resume.queued_.link_);
 }
 
-/* One that gathers is in no queue while it waits: `resume` is free. */
+/* What it gathers has ended, and it has been woken. */
+static bool is_ready(const asyncio_task *task)
+{
+    return (task->resume.state_ & HANDLE_STATE_MASK) == HANDLE_READY;
+}
+
+/* One that gathers, and is not ready, is in no queue: `resume` is free.  It stays so until
+ * catch_up() is over, since ends are noted by callbacks of the loop. */
 static void put_off(asyncio_task *task)
 {
     if (!task->put_off)
@@ -105,7 +112,7 @@ static void pass_on(asyncio_task *task)
 {
     struct scheduler *scheduler = task->scheduler;
 
-    if (scheduler->cancel_depth == DEPTH_MAX) {
+    if (scheduler->cancel_depth >= DEPTH_MAX && !is_ready(task)) {
         put_off(task);
         return;
     }

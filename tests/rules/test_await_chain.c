@@ -120,6 +120,7 @@ TEST(tasks_that_await_each_other_are_reported_and_cancelled)
 
 static struct tree {
     asyncio_task *inmost;
+    asyncio_future *future;
     int depth, ended; /* with -ECANCELED */
 } tree;
 
@@ -174,6 +175,91 @@ TEST(CAN_04_very_many_gathers_in_gathers_are_cancelled)
 {
     tree = (struct tree){ .depth = test_is_torture() ? 40 : CHAIN_MAX };
     RUN(cancel_tree_on_a_small_stack, NULL);
+}
+
+/* Levels that gather one call each, the inmost a future. */
+static int gathers_down_to_a_future(void *arg)
+{
+    int level = *(int *)arg + 1;
+    int r;
+
+    tree.inmost = asyncio_current_task();
+    if (level < tree.depth)
+        r = asyncio_gather({ gathers_down_to_a_future, &level });
+    else
+        r = asyncio_gather_futures((asyncio_future *[]){ tree.future }, 1, NULL);
+    tree.ended += r == -ECANCELED;
+    return r;
+}
+
+static int ends(void *arg)
+{
+    bool *ended = arg;
+
+    *ended = true;
+    return 0;
+}
+
+/* The future's end is noted, so that the inmost task is ready to go on when the request comes; in
+ * the queue `first` is ahead of it, and `last` behind. */
+static int cancel_behind_the_end(asyncio_task *task, asyncio_task **last, bool *ended)
+{
+    for (int i = 0; i < tree.depth; i++)
+        TRY(asyncio_sleep(0));
+    asyncio_future_set_result(tree.future, 0);
+    TRY(asyncio_sleep(0));
+    TRY(asyncio_create_task(last, ends, ended, NULL));
+    asyncio_task_cancel(task);
+    if (!test_is_torture())
+        CHECK_INT(asyncio_task_cancelling(tree.inmost), 1);
+    return 0;
+}
+
+static int result_of(asyncio_task *task)
+{
+    if (task == NULL)
+        return 0;
+    asyncio_task_cancel(task);
+    asyncio_ignore(asyncio_task_join(task));
+    int r = asyncio_task_result(task);
+    asyncio_task_unref(task);
+    return r;
+}
+
+static int cancel_tree_that_ends(void *arg)
+{
+    asyncio_future future = { 0 };
+    int inmost = tree.depth, outmost = 0;
+    asyncio_task *first, *task = NULL, *last = NULL;
+    bool ended = false;
+
+    (void)arg;
+    tree.future = &future;
+    TRY(asyncio_create_task(&first, gathers_down_to_a_future, &inmost, NULL));
+    int r = asyncio_sleep(0);
+    if (r == 0)
+        r = asyncio_create_task(&task, gathers_down_to_a_future, &outmost, NULL);
+    if (r == 0)
+        r = cancel_behind_the_end(task, &last, &ended);
+    for (int i = 0; i < 3 && r == 0; i++)
+        r = asyncio_sleep(0);
+    int results[] = { result_of(first), result_of(task), result_of(last) };
+    if (r == 0 && !test_is_torture()) {
+        CHECK_INT(results[0], 0);
+        CHECK_INT(results[1], -ECANCELED);
+        CHECK(ended);
+        CHECK_INT(tree.ended, tree.depth);
+    }
+    return r;
+}
+
+/* As many levels as are passed through at once, and more. */
+TEST(CAN_06_GAT_06_inmost_of_many_gathers_is_ready_already)
+{
+    for (int depth = 30; depth < 40; depth++) {
+        tree = (struct tree){ .depth = depth };
+        RUN(cancel_tree_that_ends, NULL);
+    }
 }
 
 /* Task i gathers the next, and the last the first. */

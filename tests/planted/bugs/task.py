@@ -61,6 +61,9 @@ BUGS = [
         "    task->cancelling += !task->must_cancel;\n", by="differential"),
     Bug("uncancel leaves the request", "src/task/cancel.c",
         "        task->must_cancel = false;\n", "        (void)task;\n", by="suite differential"),
+    Bug("request of a gather that is ready is put off in the queue where it is",
+        "src/task/cancel.c",
+        "cancel_depth >= DEPTH_MAX && !is_ready(task)", "cancel_depth >= DEPTH_MAX"),
     Bug("scope takes a request from before for its own", "src/task/scope.c",
         "self->cancelling - self->must_cancel", "self->cancelling", by="suite model_cancel"),
 ]
