@@ -65,7 +65,7 @@ static int parse_scope(const char *text, uint32_t *scope)
 
     int index = sys_interface_index(text);
     if (index < 0) /* there is no such, or we could not find out */
-        return index == -ENODEV || index == -ENXIO ? -EINVAL : index;
+        return index == -ENODEV ? -EINVAL : index;
     *scope = (uint32_t)index;
     return 0;
 }

@@ -34,9 +34,8 @@ int byte_queue_reserve(struct byte_queue *queue, size_t size)
         move_to_front(queue);
     if (size <= byte_queue_room(queue))
         return 0;
-    size_t capacity = queue->capacity < CAPACITY_LEAST / 2 ? CAPACITY_LEAST
-                      : queue->capacity < PTRDIFF_MAX / 2  ? 2 * queue->capacity
-                                                           : PTRDIFF_MAX;
+    /* No memory is larger than PTRDIFF_MAX, so that its double is a number. */
+    size_t capacity = queue->capacity < CAPACITY_LEAST / 2 ? CAPACITY_LEAST : 2 * queue->capacity;
     if (capacity < used + size)
         capacity = used + size;
     move_to_front(queue);

@@ -142,16 +142,13 @@ static void warm_push(struct stack_class *class, struct stack_place *place)
     class->warmest = place;
 }
 
+/* There are more: trimming leaves KEPT_ALWAYS of them. */
 static struct stack_place *warm_pop_coldest(struct stack_class *class)
 {
     struct stack_place *place = class->coldest;
 
-    if (place == class->warmest) {
-        class->warmest = NULL;
-    } else {
-        class->coldest = place->warmer;
-        class->coldest->colder = NULL;
-    }
+    class->coldest = place->warmer;
+    class->coldest->colder = NULL;
     return place;
 }
 

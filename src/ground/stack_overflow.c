@@ -109,16 +109,16 @@ static bool has_default_action(int signal)
 {
     struct sigaction now;
 
-    return sigaction(signal, NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 &&
-           now.sa_handler == SIG_DFL;
+    (void)sigaction(signal, NULL, &now); /* of these it always tells */
+    return (now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == SIG_DFL;
 }
 
 static bool has_our_action(int signal)
 {
     struct sigaction now;
 
-    return sigaction(signal, NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) != 0 &&
-           now.sa_sigaction == on_fault;
+    (void)sigaction(signal, NULL, &now);
+    return (now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == on_fault;
 }
 
 /* For the process. */
@@ -131,9 +131,11 @@ static void handlers_install(stack_overflow_find *find)
     sys_lock(SYS_LOCK_FAULTS);
     if (watching++ == 0) {
         find_running = find;
-        for (size_t i = 0; i < FAULT_COUNT; i++)
-            installed[i] =
-                has_default_action(faults[i]) && sigaction(faults[i], &action, NULL) == 0;
+        for (size_t i = 0; i < FAULT_COUNT; i++) {
+            installed[i] = has_default_action(faults[i]);
+            if (installed[i])
+                (void)sigaction(faults[i], &action, NULL);
+        }
     }
     sys_unlock(SYS_LOCK_FAULTS);
 }
@@ -152,13 +154,14 @@ static int alternate_install(void)
 {
     stack_t now;
 
-    if (sigaltstack(NULL, &now) == 0 && (now.ss_flags & SS_DISABLE) == 0)
+    (void)sigaltstack(NULL, &now); /* as all here, it fails only for nonsense */
+    if ((now.ss_flags & SS_DISABLE) == 0)
         return 0;
     alternate = sys_pages_reserve(ALTERNATE_SIZE);
     if (alternate == NULL)
         return -ENOMEM;
     stack_t ours = { .ss_sp = alternate, .ss_size = ALTERNATE_SIZE };
-    (void)sigaltstack(&ours, NULL); /* fails only for nonsense */
+    (void)sigaltstack(&ours, NULL);
     return 0;
 }
 
@@ -168,7 +171,8 @@ static void alternate_remove(void)
 
     if (alternate == NULL)
         return;
-    if (sigaltstack(NULL, &now) == 0 && now.ss_sp == alternate) {
+    (void)sigaltstack(NULL, &now);
+    if (now.ss_sp == alternate) {
         stack_t none = { .ss_flags = SS_DISABLE };
         (void)sigaltstack(&none, NULL); /* fails only on that stack, where we are not */
     }

@@ -26,9 +26,7 @@ static void *map(size_t size)
 
 size_t sys_page_size(void)
 {
-    long size = sysconf(_SC_PAGESIZE);
-
-    return size > 0 ? (size_t)size : 4096;
+    return (size_t)sysconf(_SC_PAGESIZE); /* which there always is */
 }
 
 void *sys_pages_reserve(size_t size)

@@ -86,8 +86,10 @@ static bool waits(const sigset_t *blocked, int signum)
 {
     sigset_t pending;
 
-    return sigismember(blocked, signum) == 1 && sigpending(&pending) == 0 &&
-           sigismember(&pending, signum) == 1;
+    if (sigismember(blocked, signum) != 1)
+        return false;
+    (void)sigpending(&pending);
+    return sigismember(&pending, signum) == 1;
 }
 
 static int write_blocked(int fd, const asyncio_bytes *parts, int count)
@@ -169,21 +171,17 @@ static bool is_terminal_slave(int fd)
 
 static bool can_be_opened_anew(int fd)
 {
-    struct stat status;
-
-    return fstat(fd, &status) == 0 && (S_ISFIFO(status.st_mode) || is_terminal_slave(fd));
+    return sys_file_kind(fd) == SYS_FILE_FIFO || is_terminal_slave(fd);
 }
 
 /* The number stays the same, and so does whether it is closed on exec. */
 static int open_anew(int fd, int flags)
 {
     char path[32];
-    int own, on_exec = fcntl(fd, F_GETFD);
+    int on_exec = fcntl(fd, F_GETFD); /* it is open */
 
-    if (on_exec < 0)
-        return -errno;
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    own = open(path, (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int own = open(path, (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (own < 0)
         return -errno;
     int r = dup3(own, fd, (on_exec & FD_CLOEXEC) != 0 ? O_CLOEXEC : 0) < 0 ? -errno : 0;

@@ -11,6 +11,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "ground/log.h"
+
 enum { FORGETTERS = 8 };
 
 atomic_long sys_process_known;
@@ -94,6 +96,7 @@ void sys_forget_in_child(void (*forget)(void))
         if (atomic_compare_exchange_strong(&forgetters[i], &found, forget) || found == forget)
             return;
     }
+    die("more than %d have something to forget in a fork's child", (int)FORGETTERS);
 }
 
 int sys_thread_id(void)

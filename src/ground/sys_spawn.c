@@ -134,11 +134,12 @@ struct kernel_dirent {
     char name[];
 };
 
+/* All names there are numbers, but "." and "..", which come before the digits and count as 0. */
 static IN_CHILD int number_of(const char *name)
 {
     int number = 0;
 
-    for (; *name >= '0' && *name <= '9'; name++)
+    for (; *name >= '0'; name++)
         number = number * 10 + (*name - '0');
     return number;
 }
@@ -151,7 +152,7 @@ static IN_CHILD int mark_listed(int directory)
     while ((size = syscall(SYS_getdents64, directory, buffer, sizeof buffer)) > 0) {
         for (long at = 0; at < size;) {
             const struct kernel_dirent *entry = (const void *)(buffer + at);
-            int fd = number_of(entry->name); /* that of "." and ".." is 0 */
+            int fd = number_of(entry->name);
 
             if (fd > 2)
                 (void)mark(fd, FD_CLOEXEC); /* it is open */
@@ -291,14 +292,15 @@ __attribute__((noreturn)) static IN_CHILD void run_child(struct spawn_job *job)
 
 /* ---- in the parent ---- */
 
-/* Nothing else: what this function keeps on its stack must outlast the child's use of it. */
-__attribute__((noinline)) static int make_child(struct spawn_job *job)
+/* Nothing else: what this function keeps on its stack must outlast the child's use of it.  -1 and
+ * errno. */
+__attribute__((noinline)) static pid_t make_child(struct spawn_job *job)
 {
     pid_t pid = job->forks ? fork() : vfork();
 
     if (pid == 0)
         run_child(job);
-    return pid < 0 ? -errno : pid;
+    return pid;
 }
 
 /* With all signals blocked, also those that the C library keeps to itself. */
@@ -309,9 +311,10 @@ static int make_child_undisturbed(struct spawn_job *job)
     memset(all, 0xff, sizeof all);
     (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, all, before, SIGNAL_SET_SIZE);
     memory_was_written(before, sizeof before);
-    int pid = make_child(job);
+    pid_t pid = make_child(job);
+    int error = errno;
     (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, before, NULL, SIGNAL_SET_SIZE);
-    return pid;
+    return pid < 0 ? -error : pid;
 }
 
 /* Of a child with memory of its own: what it writes before it becomes the program, or nothing. */

@@ -35,6 +35,35 @@ static inline void forbid_calls(const int *calls, size_t count)
     filter_calls(filter, size);
 }
 
+/* From now on this call does nothing and has that error; 0: it claims to have worked. */
+static inline void answer_call(int call, int error)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+
+    filter_calls(filter, sizeof filter / sizeof *filter);
+}
+
+/* The like, only where its n-th argument, a small number, is this one. */
+static inline void answer_argument(int call, unsigned n, unsigned value, int error)
+{
+    unsigned place = (unsigned)(offsetof(struct seccomp_data, args) + n * sizeof(uint64_t));
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, place),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+
+    filter_calls(filter, sizeof filter / sizeof *filter);
+}
+
 /* There are no sockets of this family any more, as where it is no part of the kernel. */
 static inline void forbid_family(int family)
 {
