@@ -27,81 +27,90 @@ struct openssl_context *openssl_context_new(void)
     return NULL;
 }
 
-void openssl_context_reset(struct openssl_context *context)
-{
-    SSL_CTX_free(context->ssl_ctx);
-    context->ssl_ctx = NULL;
-    OPENSSL_free(context->alpn);
-    context->alpn = NULL;
-}
-
+/* What OpenSSL could not do while it gave things back is no failure of what comes next. */
 void openssl_context_free(struct asyncio_tls_context *base)
 {
     struct openssl_context *context = openssl_context_of(base);
 
-    openssl_context_reset(context);
+    ERR_set_mark();
+    SSL_CTX_free(context->ssl_ctx);
+    OPENSSL_free(context->alpn);
     BIO_meth_free(context->bio_method);
     OPENSSL_free(context->failure);
     OPENSSL_free(context);
+    ERR_pop_to_mark();
 }
 
 /* TLS 1.2 is the least.  No sessions are kept: peers that come back bring a ticket, and nothing
  * grows.  Buffers are given back while a connection is idle. */
-static int set_defaults(SSL_CTX *ssl_ctx, bool server_side)
+static bool set_defaults(SSL_CTX *ssl_ctx, bool server_side)
 {
     static const unsigned char session_context[] = "asyncio";
 
-    if (SSL_CTX_set_min_proto_version(ssl_ctx, TLS1_2_VERSION) != 1)
-        return 0;
     SSL_CTX_set_options(ssl_ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                                      SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_mode(ssl_ctx, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_cache_mode(ssl_ctx, SSL_SESS_CACHE_OFF);
     X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ssl_ctx),
                                 X509_V_FLAG_X509_STRICT | X509_V_FLAG_PARTIAL_CHAIN);
-    return !server_side || SSL_CTX_set_session_id_context(ssl_ctx, session_context,
-                                                          sizeof session_context - 1) == 1;
+    if (server_side) /* it is not too long, so that this cannot fail */
+        (void)SSL_CTX_set_session_id_context(ssl_ctx, session_context, sizeof session_context - 1);
+    return SSL_CTX_set_min_proto_version(ssl_ctx, TLS1_2_VERSION) == 1;
 }
 
-int openssl_context_set_up(struct openssl_context *context, bool server_side,
-                           const asyncio_tls_options *options)
-{
-    ERR_clear_error();
-    context->ssl_ctx = SSL_CTX_new(server_side ? TLS_server_method() : TLS_client_method());
-    if (context->ssl_ctx == NULL || set_defaults(context->ssl_ctx, server_side) != 1)
-        return failure_take(&context->failure);
-    return options_apply(context, server_side, options);
-}
-
-static int make(asyncio_tls_context **context, bool server_side, const asyncio_tls_options *options)
+static int set_up(struct openssl_context *context, bool server_side,
+                  const asyncio_tls_options *options)
 {
     static const asyncio_tls_options defaults = { 0 };
 
+    context->ssl_ctx = SSL_CTX_new(server_side ? TLS_server_method() : TLS_client_method());
+    if (context->ssl_ctx == NULL || !set_defaults(context->ssl_ctx, server_side))
+        return failure_take(&context->failure);
+    return options_apply(context, server_side, options != NULL ? options : &defaults);
+}
+
+/* What went wrong is in *failure, which is NULL at first. */
+static int make(struct openssl_context **context, bool server_side,
+                const asyncio_tls_options *options, char **failure)
+{
     ERR_clear_error();
     struct openssl_context *made = openssl_context_new();
-    if (made == NULL) {
-        ERR_clear_error();
-        return -ENOMEM;
-    }
-    int r = openssl_context_set_up(made, server_side, options != NULL ? options : &defaults);
+    int r = made != NULL ? set_up(made, server_side, options) : -ENOMEM;
+
     ERR_clear_error();
-    if (r < 0) {
-        asyncio_tls_set_detail_(made->failure != NULL ? made->failure : "");
+    if (r == 0) {
+        *context = made;
+    } else if (made != NULL) {
+        *failure = made->failure;
+        made->failure = NULL;
         openssl_context_free(&made->context);
-        return r;
     }
-    *context = &made->context;
-    return 0;
+    return r;
+}
+
+static int make_for_user(asyncio_tls_context **context, bool server_side,
+                         const asyncio_tls_options *options)
+{
+    struct openssl_context *made;
+    char *failure = NULL;
+    int r = make(&made, server_side, options, &failure);
+
+    if (r == 0)
+        *context = &made->context;
+    else
+        asyncio_tls_set_detail_(failure != NULL ? failure : "");
+    OPENSSL_free(failure);
+    return r;
 }
 
 int asyncio_tls_client_context(asyncio_tls_context **context, const asyncio_tls_options *options)
 {
-    return make(context, false, options);
+    return make_for_user(context, false, options);
 }
 
 int asyncio_tls_server_context(asyncio_tls_context **context, const asyncio_tls_options *options)
 {
-    return make(context, true, options);
+    return make_for_user(context, true, options);
 }
 
 /* ---- one around the caller's SSL_CTX ---- */
@@ -129,27 +138,46 @@ struct ssl_ctx_st *asyncio_tls_context_ssl_ctx(asyncio_tls_context *context)
 
 /* ---- the default one ---- */
 
+static pthread_mutex_t default_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct openssl_context the_default = {
+    .context = { .engine = &openssl_engine_type, .references = 1 },
+    .error = -ENOMEM,
+};
+
+/* The SSL_CTX comes last, and all at once: who got the context before makes engines of it in other
+ * threads, and one that is half set up verifies nothing. */
+static void set_up_default(void)
+{
+    struct openssl_context *made;
+    char *failure = NULL;
+    int r = make(&made, false, NULL, &failure);
+
+    if (r < 0) {
+        OPENSSL_free(the_default.failure);
+        the_default.failure = failure;
+        the_default.error = r;
+        return;
+    }
+    the_default.bio_method = made->bio_method;
+    the_default.ssl_ctx = made->ssl_ctx;
+    OPENSSL_free(made);
+}
+
 asyncio_tls_context *asyncio_tls_default(void)
 {
-    static struct openssl_context the_default = {
-        .context = { .engine = &openssl_engine_type, .references = 1 },
-        .error = -ENOMEM,
-    };
-    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    static const asyncio_tls_options defaults = { 0 };
-
-    pthread_mutex_lock(&lock);
-    if (the_default.error < 0) {
-        ERR_clear_error();
-        if (the_default.bio_method == NULL)
-            the_default.bio_method = engine_bio_method();
-        the_default.error = the_default.bio_method != NULL
-                                ? openssl_context_set_up(&the_default, false, &defaults)
-                                : failure_take(&the_default.failure);
-        if (the_default.error < 0)
-            openssl_context_reset(&the_default);
-        ERR_clear_error();
-    }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_lock(&default_lock);
+    if (the_default.ssl_ctx == NULL)
+        set_up_default();
+    pthread_mutex_unlock(&default_lock);
     return &the_default.context;
+}
+
+int openssl_context_failed(const struct openssl_context *context, char **text)
+{
+    pthread_mutex_lock(&default_lock);
+    int r = context->error;
+    failure_say(text, "the TLS context could not be set up: %s",
+                context->failure != NULL ? context->failure : asyncio_strerror(r));
+    pthread_mutex_unlock(&default_lock);
+    return r;
 }

@@ -30,11 +30,8 @@ static int init(struct tls_engine *base, struct asyncio_tls_context *base_contex
     struct openssl_engine *engine = openssl_engine_of(base);
     const struct openssl_context *context = openssl_context_of(base_context);
 
-    if (context->ssl_ctx == NULL) {
-        failure_say(&base->failure, "the TLS context could not be set up: %s",
-                    context->failure != NULL ? context->failure : asyncio_strerror(context->error));
-        return context->error;
-    }
+    if (context->ssl_ctx == NULL)
+        return openssl_context_failed(context, &base->failure);
     ERR_clear_error();
     if (make_ssl(engine, context) != 1)
         return failure_take(&base->failure);
@@ -51,21 +48,23 @@ static void destroy(struct tls_engine *base)
 {
     struct openssl_engine *engine = openssl_engine_of(base);
 
+    ERR_set_mark();
     SSL_free(engine->ssl);
     OPENSSL_free(engine->name);
     OPENSSL_free(engine->alpn);
     OPENSSL_free(base->failure);
+    ERR_pop_to_mark(); /* whatever could not be done then matters to nobody */
 }
 
 /* ---- results ---- */
 
-/* What became of a call that did not succeed. */
+/* What became of a call that did not succeed.  After the end of the peer OpenSSL takes for that end
+ * what the BIO could not write. */
 static int outcome(struct openssl_engine *engine, int result)
 {
     switch (SSL_get_error(engine->ssl, result)) {
-    case SSL_ERROR_WANT_READ:
-    case SSL_ERROR_WANT_WRITE: return -EAGAIN;
-    case SSL_ERROR_ZERO_RETURN: return 0;
+    case SSL_ERROR_WANT_READ: return -EAGAIN;
+    case SSL_ERROR_ZERO_RETURN: return engine->output_error;
     case SSL_ERROR_SSL: return failure_take(&engine->engine.failure);
     case SSL_ERROR_SYSCALL: /* the BIO's */
         ERR_clear_error();
@@ -127,7 +126,7 @@ static int read_some(struct tls_engine *base, void *data, size_t size)
     struct openssl_engine *engine = openssl_engine_of(base);
 
     ERR_clear_error();
-    int r = SSL_read(engine->ssl, data, size < INT_MAX ? (int)size : INT_MAX);
+    int r = SSL_read(engine->ssl, data, size < TLS_RECORD_SIZE ? (int)size : TLS_RECORD_SIZE);
     if (r > 0)
         return r;
     r = because_of(engine, outcome(engine, r));

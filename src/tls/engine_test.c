@@ -1,139 +1,10 @@
 /* engine_test.c - two engines talk to each other, in memory. */
 #include <openssl/err.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "core/tls_engine.h"
 #include "harness.h"
 #include "tls/certificates.h"
-
-/* ---- two sides ---- */
-
-struct side {
-    struct tls_engine *engine;
-    char *sent; /* to the other one */
-    size_t sent_size;
-    size_t outputs;
-    int output_error;
-};
-
-static struct side *side_of(struct tls_engine *engine);
-
-static int output(struct tls_engine *engine, const void *data, size_t size)
-{
-    struct side *side = side_of(engine);
-
-    if (side->output_error < 0)
-        return side->output_error;
-    char *sent = realloc(side->sent, side->sent_size + size);
-    CHECK(sent != NULL);
-    memcpy(sent + side->sent_size, data, size);
-    side->sent = sent;
-    side->sent_size += size;
-    side->outputs++;
-    return 0;
-}
-
-static struct side client, server;
-
-static struct side *side_of(struct tls_engine *engine)
-{
-    return engine == client.engine ? &client : &server;
-}
-
-static int side_init(struct side *side, asyncio_tls_context *context, const char *name)
-{
-    *side = (struct side){ .engine = calloc(1, context->engine->size) };
-    CHECK(side->engine != NULL);
-    side->engine->output = output;
-    return context->engine->init(side->engine, context, side == &server, name);
-}
-
-static void side_destroy(struct side *side, asyncio_tls_context *context)
-{
-    context->engine->destroy(side->engine);
-    free(side->engine);
-    free(side->sent);
-    asyncio_tls_context_unref(context);
-}
-
-/* What `from` has sent becomes the input of `to`, and is gone after `use` was called. */
-static int give(struct side *from, struct side *to, int (*use)(struct tls_engine *engine))
-{
-    char *sent = from->sent;
-
-    to->engine->input = sent;
-    to->engine->input_size = from->sent_size;
-    from->sent = NULL;
-    from->sent_size = 0;
-    int r = use(to->engine);
-    if (r >= 0)
-        CHECK_INT(to->engine->input_size, 0);
-    to->engine->input_size = 0;
-    free(sent);
-    return r;
-}
-
-static const struct tls_engine_type *type;
-
-/* What follows the last message is there to be read, such as tickets, or what the other one thinks
- * of it. */
-static int shakes(struct tls_engine *engine)
-{
-    int r = type->handshake(engine);
-
-    if (r == 1)
-        r = type->read(engine, &(char){ 0 }, 1);
-    return r == -EAGAIN ? 1 : r;
-}
-
-/* The first failure, the client's before the server's; 0: both are done. */
-static int shake_hands(void)
-{
-    int c = type->handshake(client.engine), s = 0;
-
-    for (int i = 0; i < 10 && (c == 0 || s == 0); i++) {
-        int r = give(&client, &server, shakes);
-        s = s < 0 ? s : r;
-        r = give(&server, &client, shakes);
-        c = c < 0 ? c : r;
-    }
-    CHECK(ERR_peek_error() == 0);
-    return c < 0 ? c : s < 0 ? s : 0;
-}
-
-static asyncio_tls_context *client_context, *server_context;
-
-static int make_both(const asyncio_tls_options *client_options,
-                     const asyncio_tls_options *server_options, const char *name)
-{
-    const struct certificates *all = certificates();
-    asyncio_tls_options for_client = *client_options, for_server = *server_options;
-
-    if (for_client.ca_file == NULL)
-        for_client.ca_file = all->root_file;
-    if (for_server.certificate_file == NULL) {
-        for_server.certificate_file = all->server_file;
-        for_server.key_file = all->server_key_file;
-    }
-    CHECK_INT(asyncio_tls_client_context(&client_context, &for_client), 0);
-    CHECK_INT(asyncio_tls_server_context(&server_context, &for_server), 0);
-    type = client_context->engine;
-    CHECK_INT(side_init(&client, client_context, name), 0);
-    CHECK_INT(side_init(&server, server_context, NULL), 0);
-    return shake_hands();
-}
-
-static void destroy_both(void)
-{
-    side_destroy(&client, client_context);
-    side_destroy(&server, server_context);
-}
-
-static int plain(const char *name)
-{
-    return make_both(&(asyncio_tls_options){ 0 }, &(asyncio_tls_options){ 0 }, name);
-}
+#include "tls/engines.h"
 
 static const char *locked_key_file, *common_name_file, *common_name_key_file;
 
@@ -150,18 +21,6 @@ __attribute__((constructor)) static void prepare(void)
 }
 
 /* ---- data ---- */
-
-static char received[64 * 1024];
-static int received_size;
-
-static int reads_all(struct tls_engine *engine)
-{
-    int n;
-
-    while ((n = type->read(engine, received + received_size, 5000)) > 0)
-        received_size += n;
-    return n;
-}
 
 TEST(engines_exchange_data)
 {
@@ -239,7 +98,7 @@ TEST(engine_ignores_truncation)
 TEST(engine_refuses_garbage)
 {
     CHECK_INT(plain("localhost"), 0);
-    CHECK_INT(output(client.engine, "GET / HTTP/1.0\r\n\r\n", 18), 0);
+    CHECK_INT(side_output(client.engine, "GET / HTTP/1.0\r\n\r\n", 18), 0);
     CHECK_INT(give(&client, &server, reads_all), ASYNCIO_ETLS);
     CHECK_STR(server.engine->failure, "wrong version number");
     CHECK(ERR_peek_error() == 0);
@@ -460,4 +319,142 @@ TEST(contexts_refuse_old_protocols)
     CHECK_STR(client.engine->failure, "tlsv1 alert protocol version (SSL alert number 70)");
     CHECK_STR(server.engine->failure, "unsupported protocol");
     destroy_both();
+}
+
+/* ---- what goes wrong in odd ways ---- */
+
+/* The peer ends in the middle of the handshake, in order. */
+TEST(engine_is_left_during_the_handshake)
+{
+    static const char close_notify[] = { 21, 3, 3, 0, 2, 1, 0 };
+
+    init_both(tls_contexts.client, tls_contexts.server, "localhost");
+    CHECK_INT(side_output(client.engine, close_notify, sizeof close_notify), 0);
+    CHECK_INT(give(&client, &server, type->handshake), ASYNCIO_ETLS);
+    CHECK(ERR_peek_error() == 0);
+    destroy_both();
+}
+
+/* However much room there is. */
+TEST(engine_reads_a_record)
+{
+    static char data[TLS_RECORD_SIZE];
+
+    CHECK_INT(plain("localhost"), 0);
+    CHECK_INT(type->write(client.engine, data, sizeof data), TLS_RECORD_SIZE);
+    CHECK_INT(type->write(client.engine, data, 5), 5);
+    server.engine->input = client.sent;
+    server.engine->input_size = client.sent_size;
+    CHECK_INT(type->read(server.engine, received, sizeof received), TLS_RECORD_SIZE);
+    CHECK_INT(type->read(server.engine, received, sizeof received), 5);
+    CHECK_INT(type->read(server.engine, received, sizeof received), -EAGAIN);
+    destroy_both();
+}
+
+/* OpenSSL then says that the peer has ended, which is no news: what has failed is the output. */
+TEST(engine_output_fails_after_the_end_of_the_peer)
+{
+    CHECK_INT(plain("localhost"), 0);
+    CHECK_INT(type->shutdown(server.engine), 0);
+    CHECK_INT(give(&server, &client, reads_all), 0);
+    client.output_error = -ENOMEM;
+    CHECK_INT(type->write(client.engine, "hello", 5), -ENOMEM);
+    CHECK(ERR_peek_error() == 0);
+    destroy_both();
+}
+
+TEST(engine_cannot_tell_its_end_after_that_of_the_peer)
+{
+    CHECK_INT(plain("localhost"), 0);
+    CHECK_INT(type->shutdown(server.engine), 0);
+    CHECK_INT(give(&server, &client, reads_all), 0);
+    client.output_error = -ENOMEM;
+    CHECK_INT(type->shutdown(client.engine), -ENOMEM);
+    CHECK(ERR_peek_error() == 0);
+    destroy_both();
+}
+
+/* The user has ended the SSL already. */
+TEST(engine_ends_what_has_ended)
+{
+    CHECK_INT(plain("localhost"), 0);
+    CHECK_INT(SSL_shutdown(type->ssl(client.engine)), 0);
+    CHECK_INT(type->shutdown(client.engine), 0);
+    CHECK_INT(give(&client, &server, reads_all), 0);
+    CHECK_INT(client.outputs, 3); /* hello, finished, the end */
+    destroy_both();
+}
+
+/* ---- an SSL_CTX of the user's ---- */
+
+static void with_ssl_ctx(SSL_CTX *for_client, SSL_CTX *for_server)
+{
+    const struct certificates *all = certificates();
+    asyncio_tls_context *guest, *host;
+
+    CHECK_INT(SSL_CTX_use_certificate_chain_file(for_server, all->server_file), 1);
+    CHECK_INT(SSL_CTX_use_PrivateKey_file(for_server, all->server_key_file, SSL_FILETYPE_PEM), 1);
+    CHECK_INT(asyncio_tls_context_new(&guest, for_client), 0);
+    CHECK_INT(asyncio_tls_context_new(&host, for_server), 0);
+    SSL_CTX_free(for_client);
+    SSL_CTX_free(for_server);
+    init_both(guest, host, "localhost");
+    asyncio_tls_context_unref(guest);
+    asyncio_tls_context_unref(host);
+}
+
+static int writes(struct tls_engine *engine)
+{
+    return type->write(engine, "more", 4);
+}
+
+/* A handshake that the user has begun anew goes first; the peer ends in the midst of it. */
+TEST(engine_writes_while_the_peer_ends)
+{
+    SSL_CTX *ssl_ctx = SSL_CTX_new(TLS_client_method());
+
+    SSL_CTX_set_max_proto_version(ssl_ctx, TLS1_2_VERSION);
+    with_ssl_ctx(ssl_ctx, SSL_CTX_new(TLS_server_method()));
+    CHECK_INT(shake_hands(), 0);
+    CHECK_INT(SSL_renegotiate(type->ssl(client.engine)), 1);
+    CHECK_INT(writes(client.engine), -EAGAIN);
+    CHECK_INT(type->shutdown(server.engine), 0);
+    CHECK_INT(give(&server, &client, writes), -EPIPE);
+    CHECK(ERR_peek_error() == 0);
+    destroy_both();
+}
+
+static int failure_of_callback;
+
+/* What it leaves in the queue has no text, of the library whose it is or of its own. */
+static int choose_certificate(SSL *ssl, void *arg)
+{
+    (void)ssl;
+    (void)arg;
+    if (failure_of_callback == 0)
+        ERR_raise_data(ERR_LIB_USER, 77, "%s", "");
+    return failure_of_callback;
+}
+
+static void certificate_callback(int result, const char *failure)
+{
+    SSL_CTX *ssl_ctx = SSL_CTX_new(TLS_server_method());
+
+    failure_of_callback = result;
+    SSL_CTX_set_cert_cb(ssl_ctx, choose_certificate, NULL);
+    with_ssl_ctx(SSL_CTX_new(TLS_client_method()), ssl_ctx);
+    CHECK_INT(shake_hands(), ASYNCIO_ETLS);
+    CHECK_STR(server.engine->failure, failure);
+    destroy_both();
+}
+
+/* Nothing here can call it again, so that it is not waited for. */
+TEST(callback_of_the_user_wants_to_wait)
+{
+    certificate_callback(-1, "a callback of the SSL_CTX wants to be called later");
+}
+
+TEST(callback_of_the_user_fails_without_words)
+{
+    certificate_callback(0, "unknown error");
 }

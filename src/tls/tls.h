@@ -13,9 +13,9 @@
 
 struct openssl_context {
     struct asyncio_tls_context context;
-    SSL_CTX *ssl_ctx;       /* NULL: it could not be set up */
-    BIO_METHOD *bio_method; /* of its engines' BIOs */
-    int error;              /* why not */
+    _Atomic(SSL_CTX *) ssl_ctx; /* NULL: it could not be set up */
+    BIO_METHOD *bio_method;     /* of its engines' BIOs */
+    int error;                  /* the default one: why not, the last time */
     char *failure;
     unsigned char *alpn; /* servers: as on the wire, best first */
     unsigned alpn_size;
@@ -47,10 +47,8 @@ extern const struct tls_engine_type openssl_engine_type;
 struct openssl_context *openssl_context_new(void);
 void openssl_context_free(struct asyncio_tls_context *context);
 
-/* Sets up its SSL_CTX.  What it could not do is undone by openssl_context_reset(). */
-int openssl_context_set_up(struct openssl_context *context, bool server_side,
-                           const asyncio_tls_options *options);
-void openssl_context_reset(struct openssl_context *context);
+/* Why it could not be set up, the last time that this was tried: the code, and a text. */
+int openssl_context_failed(const struct openssl_context *context, char **text);
 
 /* Applies the options, one kind after the other. */
 int options_apply(struct openssl_context *context, bool server_side,

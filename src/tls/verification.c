@@ -68,29 +68,32 @@ int name_apply(struct openssl_engine *engine, const char *name)
 
 /* ---- what was found ---- */
 
+/* What is no letter, digit or sign of ASCII, which a peer may have put in, is shown as '?'. */
 static void append(char *text, size_t size, const char *more, size_t length)
 {
     size_t used = strlen(text);
 
-    if (used > 0 && used + 2 < size) {
+    if (used > 0 && used + 2 >= size)
+        return;
+    if (used > 0) {
         memcpy(text + used, ", ", 3);
         used += 2;
     }
-    if (length > size - used - 1)
-        length = size - used - 1;
-    memcpy(text + used, more, length);
-    text[used + length] = '\0';
+    for (size_t i = 0; i < length && used + 1 < size; i++)
+        text[used++] = '!' <= more[i] && more[i] <= '~' ? more[i] : '?';
+    text[used] = '\0';
 }
 
 static void append_ip(char *text, size_t size, const ASN1_OCTET_STRING *address)
 {
     int length = ASN1_STRING_length(address);
-    char printed[INET6_ADDRSTRLEN];
+    char printed[INET6_ADDRSTRLEN] = "";
 
-    if ((length == 4 || length == 16) &&
-        inet_ntop(length == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(address), printed,
-                  sizeof printed) != NULL)
-        append(text, size, printed, strlen(printed));
+    if (length != 4 && length != 16)
+        return;
+    (void)inet_ntop(length == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(address), printed,
+                    sizeof printed); /* fails for no other family and no want of room */
+    append(text, size, printed, strlen(printed));
 }
 
 /* Whom the certificate is for. */
@@ -111,6 +114,7 @@ static void list_names(X509 *certificate, char *text, size_t size)
     GENERAL_NAMES_free(names);
 }
 
+/* "?": it is empty, or there is no memory. */
 static void print_name(const X509_NAME *name, char *text, size_t size)
 {
     BIO *bio = BIO_new(BIO_s_mem());
@@ -118,7 +122,10 @@ static void print_name(const X509_NAME *name, char *text, size_t size)
 
     if (bio != NULL && X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) >= 0)
         length = BIO_read(bio, text, (int)size - 1);
-    text[length > 0 ? length : 0] = '\0';
+    if (length > 0)
+        text[length] = '\0';
+    else
+        memcpy(text, "?", 2);
     BIO_free(bio);
 }
 

@@ -1,0 +1,27 @@
+/* openssl_memory.h - OpenSSL's own memory in tests: counted, and refused on purpose.
+ *
+ * It does not pass the library's allocator.  Who calls one of these has OpenSSL ask here from the
+ * start of the program on.  For tests in which only one thread at a time uses OpenSSL.
+ */
+#ifndef ASYNCIO_TESTS_TLS_OPENSSL_MEMORY_H
+#define ASYNCIO_TESTS_TLS_OPENSSL_MEMORY_H
+
+#include <stdbool.h>
+
+/* From now on the n-th request fails, or that and all after it; 0: none does. */
+void openssl_memory_fail(long n, bool and_on);
+
+/* How many requests there were since; and where in OpenSSL the n-th was, as "file:line". */
+long openssl_memory_asked(void);
+const char *openssl_memory_failed_at(void);
+
+/* Requests are fallible calls like any of the library's: torture fails them, too. */
+void openssl_memory_torture(bool on);
+
+/* How many blocks there are; and where those come from that are younger than a number of requests
+ * ever made, "file:line file:line", the last call's own memory. */
+long openssl_memory_alive(void);
+long openssl_memory_ever_asked(void);
+const char *openssl_memory_younger(long since);
+
+#endif
