@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include "harness.h"
 
@@ -55,6 +56,18 @@ TEST(log_cuts_off_long_messages)
     size_t length = strlen(heard.text);
     CHECK(length >= 3900 && length <= 4000);
     CHECK_STR(heard.text + length - 4, "x...");
+}
+
+/* What the C library cannot write is an empty message, not what was there before. */
+TEST(log_of_what_is_no_character)
+{
+    const wchar_t none[] = { 0x7fffffff, 0 };
+    struct heard heard = { .text = "before" };
+
+    asyncio_set_log_function(hear, &heard, ASYNCIO_LOG_DEBUG);
+    log_write(ASYNCIO_LOG_INFO, "%ls", none);
+    CHECK_INT(heard.count, 1);
+    CHECK_STR(heard.text, "");
 }
 
 static void log_again(void *arg, enum asyncio_log_level level, const char *message)

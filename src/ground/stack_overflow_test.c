@@ -18,6 +18,8 @@
 static struct stack_pool pool;
 static struct stack stack;
 static struct fiber self, fiber;
+static const char *name = "worker";
+static bool sized = true;
 static _Thread_local volatile bool on_fiber; /* a signal handler reads it */
 
 static bool find_fiber(struct stack_overflow_info *info)
@@ -27,8 +29,8 @@ static bool find_fiber(struct stack_overflow_info *info)
     *info = (struct stack_overflow_info){
         .guard_low = stack.low - sys_page_size(),
         .guard_high = stack.low,
-        .name = "worker",
-        .size = (size_t)(stack.top - stack.low),
+        .name = name,
+        .size = sized ? (size_t)(stack.top - stack.low) : 0,
     };
     return true;
 }
@@ -90,6 +92,22 @@ static void overflow_with_abort_handler(void)
     overflow_here();
 }
 
+static void overflow_without_a_name(void)
+{
+    name = NULL;
+    sized = false;
+    overflow_here();
+}
+
+static void overflow_with_a_long_name(void)
+{
+    static char long_name[400];
+
+    memset(long_name, 'x', sizeof long_name - 1);
+    name = long_name;
+    overflow_here();
+}
+
 static char *volatile nowhere = (char *)16;
 
 static void fault_at(volatile char *address)
@@ -114,6 +132,20 @@ static void fault_on_a_fiber(void)
 static void fault_on_no_fiber(void)
 {
     if (stack_overflow_watch(find_fiber) < 0)
+        _exit(1);
+    fault_at(nowhere);
+}
+
+/* Its guard is the page below the one that faults. */
+static bool find_below(struct stack_overflow_info *info)
+{
+    *info = (struct stack_overflow_info){ .guard_low = nowhere - 16, .guard_high = nowhere };
+    return true;
+}
+
+static void fault_above_the_guard(void)
+{
+    if (stack_overflow_watch(find_below) < 0)
         _exit(1);
     fault_at(nowhere);
 }
@@ -184,6 +216,19 @@ TEST(an_overflow_is_told_with_the_name_of_the_task)
     check_dies(overflow_with_abort_handler, SIGABRT, told);
 }
 
+/* The sentence has room for what is usual, and a name that is not is cut off. */
+TEST(an_overflow_is_told_whatever_the_name)
+{
+    char start[256] = "asyncio: the stack of task '";
+    size_t length = strlen(start);
+
+    skip_if_not_ours();
+    check_dies(overflow_without_a_name, SIGABRT,
+               "asyncio: the stack of a task overflowed; give it more with stack_size\n");
+    memset(start + length, 'x', sizeof start - 1 - length);
+    check_dies(overflow_with_a_long_name, SIGABRT, start);
+}
+
 TEST(an_overflow_in_a_thread_is_told)
 {
     skip_if_not_ours();
@@ -195,6 +240,7 @@ TEST(other_faults_go_their_way)
     skip_if_not_ours();
     check_dies(fault_on_a_fiber, SIGSEGV, NULL);
     check_dies(fault_on_no_fiber, SIGSEGV, NULL);
+    check_dies(fault_above_the_guard, SIGSEGV, NULL);
     check_dies(signal_sent, SIGSEGV, NULL);
 }
 
@@ -247,6 +293,49 @@ TEST(other_handlers_and_stacks_are_left_alone)
     stack_overflow_unwatch();
     CHECK(action_of(SIGSEGV).sa_handler == ignore);
     CHECK(action_of(SIGBUS).sa_handler == SIG_DFL);
+    CHECK_INT(sigaltstack(NULL, &now), 0);
+    CHECK(now.ss_sp == theirs);
+}
+
+static void ignore_with_details(int signal, siginfo_t *fault, void *context)
+{
+    (void)fault;
+    (void)context;
+    ignore(signal);
+}
+
+/* Both kinds of handlers, there before, or put in our place meanwhile: they stay. */
+TEST(other_handlers_are_left_alone_whenever_they_come)
+{
+    struct sigaction detailed = { .sa_flags = SA_SIGINFO }, simple = { .sa_handler = ignore };
+
+    skip_if_not_ours();
+    detailed.sa_sigaction = ignore_with_details;
+    CHECK_INT(sigaction(SIGSEGV, &detailed, NULL), 0);
+    CHECK_INT(stack_overflow_watch(find_fiber), 0);
+    CHECK(action_of(SIGSEGV).sa_sigaction == ignore_with_details);
+    CHECK_INT(sigaction(SIGBUS, &simple, NULL), 0);
+    stack_overflow_unwatch();
+    CHECK(action_of(SIGSEGV).sa_sigaction == ignore_with_details);
+    CHECK(action_of(SIGBUS).sa_handler == ignore);
+
+    CHECK_INT(sigaction(SIGBUS, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL), 0);
+    CHECK_INT(stack_overflow_watch(find_fiber), 0);
+    CHECK_INT(sigaction(SIGBUS, &detailed, NULL), 0);
+    stack_overflow_unwatch();
+    CHECK(action_of(SIGBUS).sa_sigaction == ignore_with_details);
+}
+
+/* A stack for handlers that was put in the place of ours stays. */
+TEST(other_stack_that_came_later_is_left_alone)
+{
+    static char theirs[64 * 1024];
+    stack_t now;
+
+    skip_if_not_ours();
+    CHECK_INT(stack_overflow_watch(find_fiber), 0);
+    CHECK_INT(sigaltstack(&(stack_t){ .ss_sp = theirs, .ss_size = sizeof theirs }, NULL), 0);
+    stack_overflow_unwatch();
     CHECK_INT(sigaltstack(NULL, &now), 0);
     CHECK(now.ss_sp == theirs);
 }
