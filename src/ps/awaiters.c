@@ -90,26 +90,26 @@ static uint64_t awaiter_of(struct reader *reader, uint64_t handle)
     return link != 0 ? word_at(reader, link - table->waiter_link + table->waiter_task) : 0;
 }
 
-static int read_awaiters(struct ps_tasks *tasks, const struct places *places,
-                         const struct target *target, size_t place)
+static int read_awaiters(struct ps_tasks *tasks, const struct places *places, struct target *target,
+                         size_t place)
 {
     const struct debug_table *table = &target->table;
     struct reader reader = { .target = target };
-    uint64_t list = tasks->list[place].address + table->task_future + table->future_waiters;
-    uint64_t link = word_at(&reader, list + table->link_next);
+    struct links links = { .reader = &reader,
+                           .at = tasks->list[place].address + table->task_future +
+                                 table->future_waiters };
     int r = 0;
 
-    for (int steps = 0; link != 0 && r == 0 && reader.r == 0; steps++) {
-        uint64_t awaiter = awaiter_of(&reader, link - table->handle_link);
+    while (r == 0 && links_next(&links)) {
+        uint64_t awaiter = awaiter_of(&reader, links.at - table->handle_link);
 
         if (awaiter != 0)
-            r = steps < TASKS_MAX ? add(tasks, place, find(places, awaiter)) : -EAGAIN;
-        link = word_at(&reader, link + table->link_next);
+            r = add(tasks, place, find(places, awaiter));
     }
     return r < 0 ? r : reader.r;
 }
 
-int awaiters_read(struct ps_tasks *tasks, const struct target *target)
+int awaiters_read(struct ps_tasks *tasks, struct target *target)
 {
     struct places places;
     int r = places_make(&places, tasks);

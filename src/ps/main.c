@@ -69,7 +69,9 @@ static void explain(const struct command *command, int error)
 {
     switch (error) {
     case -ENOENT:
-        fprintf(stderr, "asyncio-ps: process %d does not use libasyncio\n", (int)command->pid);
+        fprintf(stderr,
+                "asyncio-ps: process %d does not use libasyncio, or the file that has it is gone\n",
+                (int)command->pid);
         break;
     case -EPROTO:
         fprintf(stderr, "asyncio-ps: process %d uses another version of libasyncio\n",
@@ -83,8 +85,15 @@ static void explain(const struct command *command, int error)
                 (int)command->pid);
         break;
     case -EAGAIN:
-        fprintf(stderr, "asyncio-ps: the tasks of process %d changed too fast; try --retries\n",
+        fprintf(stderr,
+                "asyncio-ps: the tasks of process %d changed too fast, try --retries; or its memory "
+                "is damaged\n",
                 (int)command->pid);
+        break;
+    case -EOVERFLOW:
+        fprintf(stderr,
+                "asyncio-ps: process %d has more than can be shown: %d tasks, %d links of lists\n",
+                (int)command->pid, TASKS_MAX, LINKS_MAX);
         break;
     case -ELOOP: break; /* was shown */
     default:
@@ -106,5 +115,9 @@ int main(int argc, char **argv)
     while (r == -EAGAIN && command.retries-- > 0);
     if (r < 0)
         explain(&command, r);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fputs("asyncio-ps: cannot write to its output\n", stderr);
+        return 1;
+    }
     return r < 0;
 }

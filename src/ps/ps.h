@@ -1,9 +1,10 @@
 /* ps.h - asyncio-ps: what the tasks of another process do, read from its memory.
  *
  * No code runs in the process, and it is not stopped: process_vm_readv(2) alone, for which the
- * kernel wants what ptrace(2) wants.  So what is read may change meanwhile.  Nothing is believed:
- * lists have limits, texts are copied with their length, and a reading that makes no sense is given
- * up with -EAGAIN, to be tried again (--retries).
+ * kernel wants what ptrace(2) wants.  So what is read may change meanwhile, and may be made to harm
+ * who reads it.  Nothing is believed: lists have limits, texts are copied with their length and
+ * without what a terminal obeys, and a reading that makes no sense is given up with -EAGAIN, to be
+ * tried again (--retries).
  *
  *     target.c   the process: its memory, its modules, its table
  *     tasks.c    its tasks; awaiters.c: who awaits whom
@@ -21,12 +22,13 @@
 
 #include "task/debug_table.h"
 
-enum { TASKS_MAX = 100000, FRAMES_MAX = 64, NAME_SIZE = 64 };
+enum { TASKS_MAX = 100000, LINKS_MAX = 1000000, FRAMES_MAX = 64, NAME_SIZE = 64 };
 
 struct target {
     pid_t pid;
     Dwfl *dwfl;
     struct debug_table table;
+    size_t links;    /* that were followed, of all lists */
     void *unwinding; /* whose stack elfutils asks for: stacks.c */
 };
 
@@ -43,7 +45,7 @@ struct ps_task {
     uint64_t object;      /* that it waits for */
     bool started, cancelling;
     size_t frame_count;
-    struct ps_frame *frames; /* innermost first */
+    struct ps_frame *frames; /* innermost first; NULL: none */
 };
 
 /* Places in the list. */
@@ -59,26 +61,38 @@ struct ps_tasks {
 };
 
 /* Results: 0, a negated errno; -EAGAIN: what was read makes no sense.  -ENOENT: the process has no
- * such table; -EPROTO: one of another version. */
+ * such table; -EPROTO: one of another version; -EOVERFLOW: it has more than can be shown. */
 int target_open(struct target *target, pid_t pid);
 void target_close(struct target *target);
 int target_read(const struct target *target, uint64_t address, void *data, size_t size);
 
 /* Reads on until something fails; zeros from then on. */
 struct reader {
-    const struct target *target;
+    struct target *target;
     int r; /* the first failure */
 };
 
 uint64_t word_at(struct reader *reader, uint64_t address);
 void bytes_at(struct reader *reader, uint64_t address, void *data, size_t size);
 void text_at(struct reader *reader, uint64_t address, char *text, size_t size); /* cut off */
+void make_printable(char *text); /* without control characters */
 
-int tasks_read(struct ps_tasks *tasks, const struct target *target);
+/* A list, link by link, beginning with the link at its head.  One that has become a circle or is
+ * too long ends with a failure of the reader. */
+struct links {
+    struct reader *reader;
+    uint64_t at; /* the current link; at first the head */
+    uint64_t mark;
+    size_t steps;
+};
+
+bool links_next(struct links *links);
+
+int tasks_read(struct ps_tasks *tasks, struct target *target);
 void tasks_free(struct ps_tasks *tasks);
 
 /* Finds the awaiters of all tasks. */
-int awaiters_read(struct ps_tasks *tasks, const struct target *target);
+int awaiters_read(struct ps_tasks *tasks, struct target *target);
 
 /* Stacks are best effort: a task whose stack cannot be followed has none. */
 void stacks_read(struct ps_tasks *tasks, struct target *target);

@@ -2,7 +2,8 @@
  *
  * The table has a line for each task and each that awaits it, as `python -m asyncio ps` has.  The
  * tree begins with the tasks that nobody awaits, and each has below it those that it awaits, as
- * `pstree`; one that several await is below each of them.
+ * `pstree`; one that several await is below each of them, but what is below it only the first time,
+ * as there may be more ways through the graph than anybody could print.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,7 +12,7 @@
 
 #include "ps/ps.h"
 
-enum { DEPTH_MAX = 1000 };
+enum { DEPTH_MAX = 1000, CHAIN_MAX = 100 };
 
 /* The edges in either order: where those of each task begin. */
 struct graph {
@@ -19,6 +20,7 @@ struct graph {
     struct ps_edge *by_awaiter;
     size_t *awaiters; /* of task i, in tasks->edges: from [i] to [i + 1] */
     size_t *awaited;  /* by task i, in by_awaiter */
+    bool *shown;      /* what task i awaits has been printed, in the tree */
 };
 
 static int compare_awaiters(const void *a, const void *b)
@@ -42,6 +44,7 @@ static void graph_free(struct graph *graph)
     free(graph->by_awaiter);
     free(graph->awaiters);
     free(graph->awaited);
+    free(graph->shown);
 }
 
 static int graph_make(struct graph *graph, const struct ps_tasks *tasks)
@@ -51,8 +54,10 @@ static int graph_make(struct graph *graph, const struct ps_tasks *tasks)
     *graph = (struct graph){ .tasks = tasks,
                              .by_awaiter = calloc(n + 1, sizeof *graph->by_awaiter),
                              .awaiters = calloc(tasks->count + 1, sizeof *graph->awaiters),
-                             .awaited = calloc(tasks->count + 1, sizeof *graph->awaited) };
-    if (graph->by_awaiter == NULL || graph->awaiters == NULL || graph->awaited == NULL) {
+                             .awaited = calloc(tasks->count + 1, sizeof *graph->awaited),
+                             .shown = calloc(tasks->count + 1, sizeof *graph->shown) };
+    if (graph->by_awaiter == NULL || graph->awaiters == NULL || graph->awaited == NULL ||
+        graph->shown == NULL) {
         graph_free(graph);
         return -ENOMEM;
     }
@@ -98,16 +103,22 @@ static void print_stack(const struct ps_task *task)
         print_state(task);
 }
 
-/* Who awaits it, who awaits that one, and so on; of several the first. */
+/* Who awaits it, who awaits that one, and so on; of several the first.  It may be a circle. */
 static void print_chain(const struct graph *graph, size_t place)
 {
     const struct ps_tasks *tasks = graph->tasks;
+    size_t first = place, steps = 0;
 
-    for (size_t steps = 0; steps < tasks->count; steps++) {
-        printf("%s%s", steps > 0 ? " <- " : "", tasks->list[place].name);
-        if (graph->awaiters[place] == graph->awaiters[place + 1])
-            return;
+    printf("%s", tasks->list[place].name);
+    while (graph->awaiters[place] != graph->awaiters[place + 1]) {
         place = tasks->edges[graph->awaiters[place]].awaiter;
+        if (++steps == CHAIN_MAX) {
+            printf(" <- ...");
+            return;
+        }
+        printf(" <- %s", tasks->list[place].name);
+        if (place == first)
+            return;
     }
 }
 
@@ -228,10 +239,13 @@ static void print_task(const struct ps_task *task, int depth)
 static void print_branch(const struct graph *graph, size_t place, int depth)
 {
     print_task(&graph->tasks->list[place], depth);
-    if (depth == DEPTH_MAX) {
-        printf("%*s...\n", 4 * depth + 4, "");
+    if (graph->awaited[place] == graph->awaited[place + 1])
+        return;
+    if (depth == DEPTH_MAX || graph->shown[place]) {
+        printf("%*s%s\n", 4 * depth + 4, "", graph->shown[place] ? "(as above)" : "...");
         return;
     }
+    graph->shown[place] = true;
     for (size_t e = graph->awaited[place]; e < graph->awaited[place + 1]; e++)
         print_branch(graph, graph->by_awaiter[e].awaited, depth + 1);
 }

@@ -18,6 +18,7 @@ struct walk {
     struct target *target;
     struct ps_task *task;
     size_t inner; /* frames left out at the innermost end */
+    struct ps_frame frames[FRAMES_MAX];
 };
 
 /* ---- a task as a thread ---- */
@@ -29,24 +30,27 @@ static bool has_stack(const struct target *target, const struct ps_task *task)
 }
 
 /* There is one thread: the task that is being looked at. */
-static bool get_thread(Dwfl *dwfl, pid_t id, void *arg, void **where)
+static pid_t next_thread(Dwfl *dwfl, void *arg, void **where)
 {
     struct target *target = arg;
 
     (void)dwfl;
+    if (*where != NULL)
+        return 0;
     *where = target->unwinding;
-    return id == THREAD_ID;
-}
-
-static pid_t next_thread(Dwfl *dwfl, void *arg, void **where)
-{
-    return *where == NULL && get_thread(dwfl, THREAD_ID, arg, where) ? THREAD_ID : 0;
+    return THREAD_ID;
 }
 
 static bool read_memory(Dwfl *dwfl, Dwarf_Addr address, Dwarf_Word *word, void *arg)
 {
     (void)dwfl;
     return target_read(arg, address, word, sizeof *word) == 0;
+}
+
+/* Has what lies at a stack pointer a word there? */
+static bool lies_within(const struct debug_table *table, uint64_t offset)
+{
+    return offset + sizeof(Dwarf_Word) <= table->frame_size;
 }
 
 static bool set_registers(Dwfl_Thread *thread, void *where)
@@ -58,11 +62,11 @@ static bool set_registers(Dwfl_Thread *thread, void *where)
     char frame[512];
     Dwarf_Word word;
 
-    if (table->frame_size > sizeof frame ||
+    if (table->frame_size > sizeof frame || !lies_within(table, table->pc_offset) ||
         target_read(target, task->sp, frame, table->frame_size) < 0)
         return false;
     for (uint32_t i = 0; i < table->register_count; i++) {
-        if (table->registers[i].offset + sizeof word > table->frame_size)
+        if (!lies_within(table, table->registers[i].offset))
             return false;
         memcpy(&word, frame + table->registers[i].offset, sizeof word);
         if (!dwfl_thread_state_registers(thread, table->registers[i].number, 1, &word))
@@ -91,8 +95,7 @@ static const char *find_source(Dwfl_Module *module, Dwarf_Addr pc, int *line)
         if (dwarf_haspc(unit, pc - bias) != 1)
             continue;
         Dwarf_Line *source = dwarf_getsrc_die(unit, pc - bias);
-        return source != NULL && dwarf_lineno(source, line) == 0 ? dwarf_linesrc(source, NULL, NULL)
-                                                                 : NULL;
+        return dwarf_lineno(source, line) == 0 ? dwarf_linesrc(source, NULL, NULL) : NULL;
     }
     return NULL;
 }
@@ -109,6 +112,8 @@ static void describe(struct ps_frame *frame, Dwfl_Module *module, Dwarf_Addr pc,
     else
         snprintf(frame->function, sizeof frame->function, "%#llx", (unsigned long long)pc);
     snprintf(frame->file, sizeof frame->file, "%s", file != NULL ? file : "");
+    make_printable(frame->function);
+    make_printable(frame->file);
 }
 
 /* What ends in an underscore is the library's own, such as the first frame of a fiber. */
@@ -139,28 +144,33 @@ static int add_frame(Dwfl_Frame *state, void *arg)
         walk->inner++;
         return DWARF_CB_OK;
     }
-    describe(&task->frames[task->frame_count++], module, pc, name);
+    describe(&walk->frames[task->frame_count++], module, pc, name);
     return is_body ? DWARF_CB_ABORT : DWARF_CB_OK;
+}
+
+static void read_stack(struct target *target, struct ps_task *task)
+{
+    struct walk walk = { .target = target, .task = task };
+
+    target->unwinding = &walk;
+    (void)dwfl_getthread_frames(target->dwfl, THREAD_ID, add_frame, &walk);
+    if (task->frame_count > 0)
+        task->frames = calloc(task->frame_count, sizeof *task->frames);
+    if (task->frames == NULL)
+        task->frame_count = 0;
+    for (size_t i = 0; i < task->frame_count; i++)
+        task->frames[i] = walk.frames[i];
 }
 
 void stacks_read(struct ps_tasks *tasks, struct target *target)
 {
     static const Dwfl_Thread_Callbacks callbacks = { .next_thread = next_thread,
-                                                     .get_thread = get_thread,
                                                      .memory_read = read_memory,
                                                      .set_initial_registers = set_registers };
 
     if (!dwfl_attach_state(target->dwfl, NULL, target->pid, &callbacks, target))
         return;
-    for (size_t i = 0; i < tasks->count; i++) {
-        struct ps_task *task = &tasks->list[i];
-        struct walk walk = { .target = target, .task = task };
-
-        if (!has_stack(target, task))
-            continue;
-        target->unwinding = &walk;
-        task->frames = calloc(FRAMES_MAX, sizeof *task->frames);
-        if (task->frames != NULL)
-            (void)dwfl_getthread_frames(target->dwfl, THREAD_ID, add_frame, &walk);
-    }
+    for (size_t i = 0; i < tasks->count; i++)
+        if (has_stack(target, &tasks->list[i]))
+            read_stack(target, &tasks->list[i]);
 }

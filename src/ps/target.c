@@ -47,16 +47,48 @@ void text_at(struct reader *reader, uint64_t address, char *text, size_t size)
     while (n + 1 < size && reader->r == 0) {
         bytes_at(reader, address + n, &text[n], 1);
         if (text[n] == '\0')
-            return;
+            break;
         n++;
     }
     text[n] = '\0';
+    make_printable(text);
+}
+
+/* C0, DEL, and C1 in UTF-8: a name is not to move the cursor of who looks, or to end its line. */
+void make_printable(char *text)
+{
+    for (unsigned char *at = (unsigned char *)text; *at != '\0'; at++) {
+        if (*at < 0x20 || *at == 0x7f)
+            *at = '?';
+        else if (*at == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)
+            at[0] = at[1] = '?';
+    }
+}
+
+/* The mark stays behind for ever longer, so that a circle, wherever it begins, comes back to it. */
+bool links_next(struct links *links)
+{
+    struct reader *reader = links->reader;
+    uint64_t next = word_at(reader, links->at + reader->target->table.link_next);
+
+    if (next == 0)
+        return false;
+    if (next == links->mark)
+        reader->r = -EAGAIN;
+    else if (reader->target->links++ == LINKS_MAX)
+        reader->r = -EOVERFLOW;
+    if ((links->steps & (links->steps + 1)) == 0)
+        links->mark = next;
+    links->steps++;
+    links->at = next;
+    return reader->r == 0;
 }
 
 /* ---- the table ---- */
 
 struct search {
     uint64_t address; /* 0: not found yet */
+    uint64_t size;
 };
 
 static int look_into(Dwfl_Module *module, void **user_data, const char *name, Dwarf_Addr start,
@@ -79,6 +111,7 @@ static int look_into(Dwfl_Module *module, void **user_data, const char *name, Dw
             gelf_getshdr(section, &header) != NULL ? elf_strptr(elf, names, header.sh_name) : NULL;
         if (text != NULL && strcmp(text, DEBUG_TABLE_SECTION) == 0) {
             search->address = header.sh_addr + bias;
+            search->size = header.sh_size;
             return DWARF_CB_ABORT;
         }
     }
@@ -92,12 +125,15 @@ static int read_table(struct target *target)
     dwfl_getmodules(target->dwfl, look_into, &search, 0);
     if (search.address == 0)
         return -ENOENT;
+    if (search.size < sizeof target->table)
+        return -EPROTO;
     int r = target_read(target, search.address, &target->table, sizeof target->table);
     if (r < 0)
         return r;
     const struct debug_table *table = &target->table;
-    if (strcmp(table->magic, DEBUG_TABLE_MAGIC) != 0 || table->version != DEBUG_TABLE_VERSION ||
-        table->size != sizeof *table || table->register_count > DEBUG_REGISTERS_MAX)
+    if (memcmp(table->magic, DEBUG_TABLE_MAGIC, sizeof DEBUG_TABLE_MAGIC) != 0 ||
+        table->version != DEBUG_TABLE_VERSION || table->size != sizeof *table ||
+        table->register_count > DEBUG_REGISTERS_MAX)
         return -EPROTO;
     return 0;
 }
@@ -115,8 +151,10 @@ int target_open(struct target *target, pid_t pid)
     int r = dwfl_linux_proc_report(target->dwfl, pid);
     if (r == 0)
         r = dwfl_report_end(target->dwfl, NULL, NULL) == 0 ? read_table(target) : -EIO;
+    else if (r == ENOENT) /* of its files in /proc */
+        r = -ESRCH;
     else
-        r = r > 0 ? -r : -ESRCH;
+        r = r > 0 ? -r : -EIO;
     if (r < 0)
         target_close(target);
     return r;

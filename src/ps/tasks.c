@@ -26,23 +26,26 @@ static void read_name(struct reader *reader, struct ps_task *task)
 
     bytes_at(reader, task->address + table->task_name, task->name, size);
     task->name[sizeof task->name - 1] = '\0';
+    make_printable(task->name);
     uint64_t number = word_at(reader, task->address + table->task_name_number);
     if (task->name[0] == '\0' && number != 0) /* else it is the name that it was given */
         snprintf(task->name, sizeof task->name, "Task-%llu", (unsigned long long)number);
 }
 
-static int read_task(const struct target *target, struct ps_task *task, uint64_t address)
+static int read_task(struct target *target, struct ps_task *task, uint64_t address)
 {
     const struct debug_table *table = &target->table;
     struct reader reader = { .target = target };
+    unsigned char started; /* as it lies there, which may be no bool */
     int cancelling;
 
     *task = (struct ps_task){ .address = address };
     task->number = word_at(&reader, address + table->task_number);
     task->fn = word_at(&reader, address + table->task_fn);
     task->sp = word_at(&reader, address + table->task_sp);
-    bytes_at(&reader, address + table->task_started, &task->started, sizeof task->started);
+    bytes_at(&reader, address + table->task_started, &started, sizeof started);
     bytes_at(&reader, address + table->task_cancelling, &cancelling, sizeof cancelling);
+    task->started = started != 0;
     task->cancelling = cancelling > 0;
     read_name(&reader, task);
     uint64_t wait = word_at(&reader, address + table->task_waiting);
@@ -53,10 +56,10 @@ static int read_task(const struct target *target, struct ps_task *task, uint64_t
 
 /* ---- all of them ---- */
 
-static int add(struct ps_tasks *tasks, const struct target *target, uint64_t address, int thread)
+static int add(struct ps_tasks *tasks, struct target *target, uint64_t address, int thread)
 {
     if (tasks->count == TASKS_MAX)
-        return -EAGAIN; /* a list that has become a circle, or more than can be shown */
+        return -EOVERFLOW;
     if ((tasks->count & (tasks->count + 1)) == 0) {
         struct ps_task *list = realloc(tasks->list, (2 * tasks->count + 1) * sizeof *list);
 
@@ -73,34 +76,29 @@ static int add(struct ps_tasks *tasks, const struct target *target, uint64_t add
     return r;
 }
 
-static int read_scheduler(struct ps_tasks *tasks, const struct target *target, uint64_t scheduler)
+static int read_scheduler(struct ps_tasks *tasks, struct target *target, uint64_t scheduler)
 {
     const struct debug_table *table = &target->table;
     struct reader reader = { .target = target };
+    struct links links = { .reader = &reader, .at = scheduler + table->scheduler_tasks };
     int thread, r = 0;
 
     bytes_at(&reader, scheduler + table->scheduler_thread, &thread, sizeof thread);
-    uint64_t link = word_at(&reader, scheduler + table->scheduler_tasks + table->link_next);
-    while (link != 0 && r == 0 && reader.r == 0) {
-        r = add(tasks, target, link - table->task_link, thread);
-        link = word_at(&reader, link + table->link_next);
-    }
+    while (r == 0 && links_next(&links))
+        r = add(tasks, target, links.at - table->task_link, thread);
     return r < 0 ? r : reader.r;
 }
 
-int tasks_read(struct ps_tasks *tasks, const struct target *target)
+int tasks_read(struct ps_tasks *tasks, struct target *target)
 {
     const struct debug_table *table = &target->table;
     struct reader reader = { .target = target };
-    uint64_t link = word_at(&reader, table->schedulers + table->link_next);
+    struct links links = { .reader = &reader, .at = table->schedulers };
     int r = 0;
 
     *tasks = (struct ps_tasks){ 0 };
-    for (int steps = 0; link != 0 && r == 0 && reader.r == 0; steps++) {
-        r = steps < TASKS_MAX ? read_scheduler(tasks, target, link - table->scheduler_link)
-                              : -EAGAIN;
-        link = word_at(&reader, link + table->link_next);
-    }
+    while (r == 0 && links_next(&links))
+        r = read_scheduler(tasks, target, links.at - table->scheduler_link);
     if (r == 0)
         r = reader.r;
     if (r == 0)
