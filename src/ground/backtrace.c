@@ -56,12 +56,11 @@ __attribute__((noinline)) size_t backtrace_capture(void **addresses, size_t capa
 
 int backtrace_describe(void *address, char *text, size_t size)
 {
-    /* A call that does not return may be the last instruction of its function: the address after
-     * it is the next function's. */
-    char *within = (char *)address - 1;
     Dl_info info;
 
-    if (address == NULL || dladdr(within, &info) == 0)
+    /* A call that does not return may be the last instruction of its function: the address after
+     * it is the next function's. */
+    if (address == NULL || dladdr((char *)address - 1, &info) == 0)
         return snprintf(text, size, "%p", address);
     if (info.dli_sname != NULL)
         return snprintf(text, size, "%s+%#tx", info.dli_sname,
