@@ -140,9 +140,7 @@ static int start_worker(struct crew *crew)
 
     worker->crew = crew;
     snprintf(name, sizeof name, "asyncio-%u", crew->started);
-    int error = pthread_mutex_init(&worker->lock, NULL);
-    if (error != 0)
-        return -error;
+    pthread_mutex_init(&worker->lock, NULL);
     int r = sys_thread_start(&worker->thread, work, worker, name);
     if (r < 0) {
         pthread_mutex_destroy(&worker->lock);

@@ -272,6 +272,58 @@ TEST(like_kernel_longest_datagram_of_ipv6)
     compare(send_most);
 }
 
+/* Bound to a port by its number; nobody else's, as far as one can see. */
+static int bound_to_number(void)
+{
+    asyncio_address address = loopback(0);
+    int fd;
+
+    for (int r = -EADDRINUSE; r < 0;) {
+        int first = sys_socket(AF_INET, SOCK_STREAM, 0);
+
+        fd = sys_socket(AF_INET, SOCK_STREAM, 0);
+        CHECK_INT(sys_bind(first, &address), 0);
+        CHECK_INT(sys_getsockname(first, &address), 0);
+        sys_close(first);
+        r = sys_bind(fd, &address);
+        if (r < 0)
+            sys_close(fd);
+        sim_set_port(&address, 0);
+    }
+    return fd;
+}
+
+/* Both ends have ended: then a port goes that was not asked for by its number. */
+static void bind_after_end(struct world *world, bool by_number)
+{
+    struct connection two;
+    asyncio_address name, any = loopback(0);
+
+    two.listener = listener(world, &two.address);
+    two.client = by_number ? bound_to_number() : sys_socket(AF_INET, SOCK_STREAM, 0);
+    say(world, "connect", sys_connect(two.client, &two.address));
+    wait_readable(two.listener);
+    two.server = made(world, "accept", sys_accept(two.listener, NULL));
+    say(world, "shutdown", sys_shutdown_write(two.server));
+    wait_readable(two.client);
+    say(world, "shutdown", sys_shutdown_write(two.client));
+    for (int i = 0; i < 1000 && sys_getpeername(two.client, &name) == 0; i++)
+        poll(NULL, 0, 1);
+    say(world, "bind", sys_bind(two.client, &any));
+    close_all(world, &two);
+}
+
+static void bind_after_ends(struct world *world)
+{
+    bind_after_end(world, false);
+    bind_after_end(world, true);
+}
+
+TEST(like_kernel_port_of_a_connection_that_is_over)
+{
+    compare(bind_after_ends);
+}
+
 /* ---- listening ---- */
 
 static int connects(struct world *world, const asyncio_address *address)

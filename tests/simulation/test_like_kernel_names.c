@@ -101,9 +101,11 @@ TEST(simulated_names_of_addresses_that_nobody_has)
 {
     asyncio_address address;
     int64_t clock = NS_PER_S;
-    struct sim_network *network = sim_network_open(&clock);
     char name[64];
 
+    if (test_is_torture())
+        SKIP("single calls, whose results are known");
+    struct sim_network *network = sim_network_open(&clock);
     CHECK_INT(sim_add_host("elsewhere", "10.0.0.1", false), 0);
     CHECK_INT(asyncio_address_init(&address, "10.0.0.1", 0), 0);
     CHECK_INT(sys_getnameinfo(name, sizeof name, NULL, 0, &address, 0), 0);
@@ -122,8 +124,10 @@ TEST(simulated_names_without_an_address_of_a_family)
     asyncio_getaddrinfo_options options = { .family = AF_INET6 };
     asyncio_address *found = NULL;
     int64_t clock = NS_PER_S;
-    struct sim_network *network = sim_network_open(&clock);
 
+    if (test_is_torture())
+        SKIP("single calls, whose results are known");
+    struct sim_network *network = sim_network_open(&clock);
     CHECK_INT(sim_add_host("elsewhere", "10.0.0.1", false), 0);
     CHECK_INT(sys_getaddrinfo(&found, "elsewhere", "7", &options), ASYNCIO_EAI_NONAME);
     CHECK_INT(sys_getaddrinfo(&found, "nowhere", "7", &options), ASYNCIO_EAI_NONAME);

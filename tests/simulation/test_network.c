@@ -364,6 +364,27 @@ TEST(listener_whose_host_crashes)
     close_network(&fd, 1);
 }
 
+/* It is over for who ends last once the other has heard of it. */
+TEST(connection_whose_last_packet_is_under_way)
+{
+    asyncio_address peer;
+
+    open_network(1);
+    int fds[] = { listening(1, "10.0.0.1", 7), connecting(2, "10.0.0.1", 7), -1 };
+    pass(5);
+    fds[2] = sys_accept(fds[0], NULL);
+    CHECK_INT(sys_shutdown_write(fds[1]), 0);
+    pass(5);
+    CHECK_INT(sys_shutdown_write(fds[2]), 0);
+    CHECK_INT(sys_getpeername(fds[2], &peer), 0);
+    CHECK_INT(sys_shutdown_write(fds[2]), 0);
+    pass(5);
+    CHECK_INT(sys_getpeername(fds[2], &peer), -ENOTCONN);
+    CHECK_INT(sys_shutdown_write(fds[2]), -ENOTCONN);
+    CHECK_INT(sys_getpeername(fds[1], &peer), -ENOTCONN);
+    close_network(fds, 3);
+}
+
 TEST(connections_are_reset_once)
 {
     open_network(0);

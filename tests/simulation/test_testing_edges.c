@@ -156,6 +156,44 @@ TEST(what_is_left_behind_is_printed)
     asyncio_testing_close(left_open);
 }
 
+static int leaves_a_socket(void *arg)
+{
+    (void)arg;
+    return asyncio_testing_socket(&left_open, SOCK_STREAM, NULL, 0);
+}
+
+TEST(a_socket_alone_that_is_left_behind_is_printed)
+{
+    if (test_is_torture())
+        SKIP("it is about what a failure prints");
+    int r = run_and_read(leaves_a_socket, (asyncio_testing_options){ .seed = 5 });
+    CHECK_INT(r, ASYNCIO_ESTATE);
+    CHECK(strstr(printed, " (left behind: 0 tasks, 1 sockets); ASYNCIO_SEED=5 repeats it") != NULL);
+    asyncio_testing_close(left_open);
+}
+
+/* ---- debug mode ---- */
+
+static int says_its_mode(void *arg)
+{
+    *(bool *)arg = asyncio_loop_get_debug(asyncio_get_running_loop());
+    return 0;
+}
+
+TEST(debug_mode_is_off_unless_it_is_asked_for)
+{
+    static const enum asyncio_toggle toggles[] = { ASYNCIO_DEFAULT, ASYNCIO_OFF, ASYNCIO_ON };
+
+    for (int i = 0; i < 3; i++) {
+        bool debug = toggles[i] != ASYNCIO_ON;
+        int r =
+            asyncio_testing_run(says_its_mode, &debug,
+                                &(asyncio_testing_options){ .debug = toggles[i], .quiet = true });
+        CHECK(r == 0 || test_is_torture());
+        CHECK(r < 0 || debug == (toggles[i] == ASYNCIO_ON));
+    }
+}
+
 static int fails_plainly(void *arg)
 {
     (void)arg;
