@@ -200,7 +200,7 @@ bool concurrent_complete(asyncio_concurrent_future *future, int result)
     if (first) {
         future->done = true;
         future->result = result;
-        list_append(&followers, &future->followers);
+        followers = list_take(&future->followers);
         for (link = followers.next_; link != NULL; link = link->next_)
             follower_of(link)->linked = false;
         if (future->waiting_jobs > 0)

@@ -99,7 +99,7 @@ static void leave(struct thread_pool *pool)
     struct asyncio_link_ enders = { NULL, NULL };
 
     if (--pool->alive == 0)
-        list_append(&enders, &pool->enders);
+        enders = list_take(&pool->enders);
     bool own = pool->abandoned;
     bool last = own && pool->alive == 0;
     pthread_mutex_unlock(&pool->lock);

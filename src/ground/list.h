@@ -78,18 +78,13 @@ static inline struct asyncio_link_ *list_pop_front(struct asyncio_link_ *head)
     return node;
 }
 
-/* Moves all of `from` to the end of `to`. */
-static inline void list_append(struct asyncio_link_ *to, struct asyncio_link_ *from)
+/* All of it, which leaves it empty. */
+static inline struct asyncio_link_ list_take(struct asyncio_link_ *head)
 {
-    if (list_empty(from))
-        return;
-    from->next_->prev_ = to->prev_;
-    if (to->prev_ != NULL)
-        to->prev_->next_ = from->next_;
-    else
-        to->next_ = from->next_;
-    to->prev_ = from->prev_;
-    from->next_ = from->prev_ = NULL;
+    struct asyncio_link_ taken = *head;
+
+    head->next_ = head->prev_ = NULL;
+    return taken;
 }
 
 #endif

@@ -92,26 +92,21 @@ TEST(list_popped_empty_is_all_zeros)
     CHECK(all_zeros(&list));
 }
 
-TEST(list_appends_all_of_another)
+TEST(list_is_taken_as_a_whole)
 {
-    struct asyncio_link_ to = { 0 }, from = { 0 };
+    struct asyncio_link_ list = { 0 }, taken = list_take(&list);
 
-    list_append(&to, &from);
-    CHECK(all_zeros(&to));
+    CHECK(all_zeros(&taken));
+    list_push_back(&list, a);
+    list_push_back(&list, b);
+    taken = list_take(&list);
+    CHECK(all_zeros(&list));
+    CHECK_STR(names_of(&taken), "ab");
 
-    list_push_back(&from, a);
-    list_push_back(&from, b);
-    list_append(&to, &from);
-    CHECK_STR(names_of(&to), "ab");
-    CHECK(all_zeros(&from));
-
-    list_push_back(&from, c);
-    list_append(&to, &from);
-    CHECK_STR(names_of(&to), "abc");
-    CHECK(all_zeros(&from));
-
-    list_append(&to, &from);
-    CHECK_STR(names_of(&to), "abc");
-    list_push_back(&to, d);
-    CHECK_STR(names_of(&to), "abcd");
+    list_push_back(&list, c);
+    list_push_back(&taken, d);
+    CHECK_STR(names_of(&list), "c");
+    CHECK_STR(names_of(&taken), "abd");
+    CHECK(list_pop_front(&taken) == a);
+    CHECK_STR(names_of(&taken), "bd");
 }

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "ground/fault.h"
 #include "ground/sys.h"
 #include "harness.h"
 
@@ -232,3 +233,29 @@ TEST(pipe_is_taken_as_it_is)
     close_both(fds);
     CHECK_INT(sys_take_file(-1), -EBADF);
 }
+
+#ifdef ASYNCIO_FAULT_INJECTION
+
+/* One byte at a time, of the first part that has one; of nothing, nothing. */
+TEST(pipe_short_transfers)
+{
+    const asyncio_bytes parts[] = { { "", 0 }, { "abc", 3 } };
+    char data[8] = "";
+    int fds[2];
+
+    if (test_is_torture())
+        SKIP("has its own plan");
+    make_pipe(fds);
+    fault_set_plan(&(struct fault_plan){ .short_transfers = true });
+    CHECK_INT(sys_writev(fds[1], parts, 2), 1);
+    CHECK_INT(sys_writev(fds[1], parts, 0), 0);
+    CHECK_INT(sys_write(fds[1], "xyz", 3), 1);
+    CHECK_INT(sys_read(fds[0], data, sizeof data), 1);
+    CHECK_INT(sys_read(fds[0], data + 1, sizeof data - 1), 1);
+    CHECK_INT(sys_read(fds[0], data, sizeof data), -EAGAIN);
+    CHECK_STR(data, "ax");
+    fault_set_plan(&(struct fault_plan){ 0 });
+    close_both(fds);
+}
+
+#endif

@@ -224,10 +224,9 @@ static void complete_all(struct files *files, struct asyncio_link_ *finished)
 static int fetch(void *arg)
 {
     struct files *files = arg;
-    struct asyncio_link_ finished = { NULL, NULL };
 
     pthread_mutex_lock(&files->lock);
-    list_append(&finished, &files->finished);
+    struct asyncio_link_ finished = list_take(&files->finished);
     files->told = false;
     pthread_mutex_unlock(&files->lock);
     complete_all(files, &finished);

@@ -140,9 +140,8 @@ void uring_op_completed(struct asyncio_loop *loop, asyncio_op *op, int result, u
 void uring_start_parked(struct asyncio_loop *loop)
 {
     struct uring *uring = uring_of(loop);
-    struct asyncio_link_ parked = { NULL, NULL }, *link;
+    struct asyncio_link_ parked = list_take(&uring->parked), *link;
 
-    list_append(&parked, &uring->parked);
     while ((link = list_pop_front(&parked)) != NULL) {
         asyncio_op *op = op_of(link);
 
