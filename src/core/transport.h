@@ -192,7 +192,7 @@ void transport_update_reading(struct asyncio_transport *transport);
 /* More was added to `unsent`: pause_writing, if that is above the mark. */
 void transport_pause_if_over(struct asyncio_transport *transport);
 
-/* Writes for the one that it is busy with. */
+/* Writes for the one that it is busy with; it must not be LOST. */
 int transport_write_block(struct asyncio_transport *transport, const void *data, size_t size);
 
 /* CLOSING, or wrote its end, and all is sent: goes on with that. */

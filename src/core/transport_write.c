@@ -115,11 +115,10 @@ static int send_or_queue(struct asyncio_transport *transport, const asyncio_byte
     return 0;
 }
 
+/* Also while it is CLOSING, which waits for the one that it is busy with: the close came later. */
 int transport_write_block(struct asyncio_transport *transport, const void *data, size_t size)
 {
-    return is_dropped(transport)
-               ? transport_drop(transport)
-               : send_or_queue(transport, &(asyncio_bytes){ data, size }, 1, size);
+    return send_or_queue(transport, &(asyncio_bytes){ data, size }, 1, size);
 }
 
 static int write_parts(struct asyncio_transport *transport, const asyncio_bytes *parts,
