@@ -77,6 +77,7 @@ struct cursor {
     size_t count, skip; /* parts that are left; of the first, what has gone */
 };
 
+/* To a part of which something is left. */
 static void move_on(struct cursor *cursor, size_t size)
 {
     while (cursor->count > 0 && cursor->parts->size - cursor->skip <= size) {
@@ -98,8 +99,7 @@ static void gather(struct byte_queue *gathered, const struct cursor *from)
 
         if (size > TLS_RECORD_SIZE - gathered->end)
             size = TLS_RECORD_SIZE - gathered->end;
-        if (size > 0)
-            byte_queue_push(gathered, (const char *)cursor.parts->data + cursor.skip, size);
+        byte_queue_push(gathered, (const char *)cursor.parts->data + cursor.skip, size);
         move_on(&cursor, size);
     }
 }

@@ -44,8 +44,6 @@ void tls_handshake_failed(struct tls_transport *tls, int error, const char *form
 {
     va_list arguments;
 
-    if (tls->phase != TLS_HANDSHAKE)
-        return;
     if (format != NULL) {
         va_start(arguments, format);
         say(tls, format, arguments);
@@ -86,8 +84,7 @@ static void succeed(struct tls_transport *tls)
     }
     *tls->upgraded = &tls->base;
     transport_take_place(&tls->base);
-    if (done != NULL)
-        future_finish(done, 0, NULL);
+    future_finish(done, 0, NULL);
     transport_update_reading(&tls->base);
 }
 
@@ -164,14 +161,13 @@ void tls_transport_open_for(struct asyncio_transport *transport, tls_shaken *sha
     tls_transport_open(transport, NULL, below);
 }
 
+/* Unless it was given up before: tls_not_soon(). */
 static int begin_upgrade(void *arg)
 {
     struct tls_transport *tls = arg;
 
-    if (tls->phase == TLS_HANDSHAKE) {
-        asyncio_transport_resume_reading(tls->below);
-        tls_begin_handshake(tls);
-    }
+    asyncio_transport_resume_reading(tls->below);
+    tls_begin_handshake(tls);
     transport_release(&tls->base);
     return 0;
 }

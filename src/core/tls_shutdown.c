@@ -28,7 +28,7 @@ void tls_fail(struct tls_transport *tls, int error)
         tls_handshake_failed(tls, error, NULL);
         return;
     }
-    if (tls->phase == TLS_FAILED || tls->base.state == TRANSPORT_LOST)
+    if (tls->phase == TLS_FAILED)
         return;
     tls->phase = TLS_FAILED;
     tls_send_output(tls);

@@ -168,7 +168,8 @@ static struct tls_transport *tls_of_protocol(asyncio_protocol *protocol)
     return CONTAINER_OF(protocol, struct tls_transport, protocol);
 }
 
-/* Whatever the one below still calls is of no interest any more. */
+/* An end of this one closes or aborts the one below, which then reads no more, and tells its end.
+ */
 static bool is_over(const struct tls_transport *tls)
 {
     return tls->phase == TLS_FAILED || tls->base.state == TRANSPORT_LOST;
@@ -192,10 +193,7 @@ static void connection_lost(asyncio_protocol *protocol, int error)
 
 static int data_received(asyncio_protocol *protocol, const void *data, size_t size)
 {
-    struct tls_transport *tls = tls_of_protocol(protocol);
-
-    if (!is_over(tls) && tls->phase != TLS_DOWN)
-        tls_take_input(tls, data, size);
+    tls_take_input(tls_of_protocol(protocol), data, size);
     return 0;
 }
 
@@ -205,8 +203,6 @@ static int eof_received(asyncio_protocol *protocol)
     struct tls_transport *tls = tls_of_protocol(protocol);
 
     tls->engine->input_ended = true;
-    if (is_over(tls))
-        return 0;
     tls_advance_soon(tls);
     return 1;
 }
@@ -221,8 +217,6 @@ static void resume_writing(asyncio_protocol *protocol)
     struct tls_transport *tls = tls_of_protocol(protocol);
 
     tls->below_full = false;
-    if (is_over(tls))
-        return;
     if (tls->deaf)
         tls_advance_soon(tls);
     tls_flush_unsent(tls);
