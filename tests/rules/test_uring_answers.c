@@ -305,7 +305,9 @@ static void *runs_without_a_ring(void *arg)
     CHECK(seconds_of_turn(elsewhere->loop, 3600) < 600);
     CHECK(seconds_of_turn(elsewhere->loop, 0) < 600);
     elsewhere->done = elsewhere->receive->done;
-    kernel.refusal = 0;
+    kernel.rings_refused = 1; /* at the begin of the next turn, and not when it comes to wait */
+    turn(elsewhere->loop);
+    CHECK_INT(kernel.refusal, 0);
     turns(elsewhere->loop, elsewhere->receive);
     return NULL;
 }

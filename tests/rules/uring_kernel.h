@@ -14,7 +14,8 @@
 #include "loop/uring.h"
 
 static struct {
-    int refusal;               /* of each new ring, if negative */
+    int refusal;               /* of each new ring, if negative; or of so many */
+    int rings_refused;         /* ... if that is not 0 */
     bool lacks_something;      /* it is older than what is asked of it */
     int requests_refused;      /* so many */
     int requests_left;         /* none is taken after so many, if not negative */
@@ -65,10 +66,14 @@ int __wrap_ring_enter(struct ring *ring, int64_t timeout_ns);
 
 int __wrap_ring_open(struct ring *ring, unsigned entries)
 {
-    if (kernel.refusal == 0)
+    int refusal = kernel.refusal;
+
+    if (refusal == 0)
         return __real_ring_open(ring, entries);
+    if (kernel.rings_refused > 0 && --kernel.rings_refused == 0)
+        kernel.refusal = 0;
     *ring = (struct ring){ .fd = -1 };
-    return kernel.refusal;
+    return refusal;
 }
 
 int __wrap_ring_knows(const struct ring *ring, const uint8_t *opcodes, size_t count)
