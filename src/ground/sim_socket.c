@@ -397,14 +397,17 @@ static bool has_acceptable(const struct sim_socket *socket)
 
 static unsigned ready_of(const struct sim_socket *socket)
 {
+    bool stream = socket->type == SOCK_STREAM;
+    bool fresh = stream && socket->state == SIM_FRESH;
     bool over = socket->state == SIM_GONE || socket->error != 0;
-    bool reads = over || socket->ended || !list_empty(&socket->received) || has_acceptable(socket);
+    bool reads = (over && stream) || socket->ended || !list_empty(&socket->received) ||
+                 has_acceptable(socket);
     bool connected = socket->state == SIM_CONNECTED && (socket->credit > 0 || socket->write_shut);
-    bool room = socket->type == SOCK_DGRAM && !sim_datagram_is_full(socket);
-    bool writes = over || connected || room;
+    bool room = !stream && !sim_datagram_is_full(socket);
+    bool writes = fresh || over || connected || room;
 
     return (reads ? SIM_READ : 0U) | (writes ? SIM_WRITE : 0U) |
-           (over || socket->ended ? SIM_HANGUP : 0U);
+           (fresh || over || socket->ended ? SIM_HANGUP : 0U);
 }
 
 void sim_changed(struct sim_socket *socket)

@@ -31,6 +31,19 @@ static void listening(struct subject *subject)
     CHECK_INT(sys_listen(subject->fd, 5), 0);
 }
 
+/* Somebody waits to be accepted. */
+static void asked(struct subject *subject)
+{
+    asyncio_address address;
+    int client = help(subject, sys_socket(AF_INET, SOCK_STREAM, 0));
+
+    listening(subject);
+    CHECK_INT(sys_getsockname(subject->fd, &address), 0);
+    CHECK_INT(sys_connect(client, &address), -EINPROGRESS);
+    arrive();
+    wait_readable(subject->fd);
+}
+
 static void target_with(struct subject *subject, int backlog)
 {
     int fd = help(subject, sys_socket(AF_INET, SOCK_STREAM, 0));
@@ -218,6 +231,7 @@ static const struct state {
     { "fresh of IPv6", AF_INET6, SOCK_STREAM, fresh },
     { "bound", AF_INET, SOCK_STREAM, bound },
     { "listening", AF_INET, SOCK_STREAM, listening },
+    { "asked", AF_INET, SOCK_STREAM, asked },
     { "connecting", AF_INET, SOCK_STREAM, connecting },
     { "connected", AF_INET, SOCK_STREAM, connected },
     { "unread", AF_INET, SOCK_STREAM, unread },

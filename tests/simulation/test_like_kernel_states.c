@@ -79,7 +79,11 @@ static int connect_nothing(struct subject *subject)
 
 static int accept_one(struct subject *subject)
 {
-    return sys_accept(subject->fd, NULL);
+    int fd = sys_accept(subject->fd, NULL);
+
+    if (fd >= 0)
+        sys_close(fd);
+    return fd >= 0 ? 1 : fd;
 }
 
 static int receive_some(struct subject *subject)
@@ -306,5 +310,63 @@ TEST(like_kernel_in_every_state)
     for (size_t state = 0; state < STATES; state++)
         for (size_t call = 0; call < CALLS; call++)
             compare_call(&states[state], call, differences, sizeof differences);
+    CHECK_STR(differences, "");
+}
+
+/* ---- what is reported ---- */
+
+static unsigned reported_by_kernel(int fd)
+{
+    struct pollfd one = { .fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP };
+
+    CHECK(poll(&one, 1, 0) >= 0);
+    return ((one.revents & POLLIN) != 0 ? SIM_READ : 0U) |
+           ((one.revents & POLLOUT) != 0 ? SIM_WRITE : 0U) |
+           ((one.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0 ? SIM_HANGUP : 0U);
+}
+
+static unsigned reported_by_simulation(int fd)
+{
+    unsigned ready = 0;
+    int changed = -1;
+
+    sim_watch(sim_of(fd), SIM_READ | SIM_WRITE | SIM_HANGUP);
+    while (changed != fd && sim_take_changed(sim_current, &changed, &ready))
+        continue;
+    return changed == fd ? ready : 0;
+}
+
+static unsigned reported_in(const struct state *state)
+{
+    struct subject subject = { .fd = sys_socket(state->family, state->type, 0) };
+
+    state->make(&subject);
+    unsigned ready =
+        sim_current != NULL ? reported_by_simulation(subject.fd) : reported_by_kernel(subject.fd);
+    sys_close(subject.fd);
+    for (int i = 0; i < subject.count; i++)
+        sys_close(subject.helpers[i]);
+    return ready;
+}
+
+TEST(like_kernel_reports_in_every_state)
+{
+    char differences[2000] = "";
+    int64_t clock = NS_PER_S;
+
+    if (test_is_torture())
+        SKIP("nothing is used but single calls, whose results are compared");
+    for (size_t i = 0; i < STATES; i++) {
+        size_t used = strlen(differences);
+        unsigned real = reported_in(&states[i]);
+        struct sim_network *network = sim_network_open(&clock);
+
+        CHECK(network != NULL);
+        unsigned simulated = reported_in(&states[i]);
+        sim_network_close(network);
+        if (real != simulated)
+            snprintf(differences + used, sizeof differences - used,
+                     "%s: the kernel %u, simulated %u\n", states[i].name, real, simulated);
+    }
     CHECK_STR(differences, "");
 }
