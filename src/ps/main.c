@@ -70,7 +70,7 @@ static void explain(const struct command *command, int error)
     switch (error) {
     case -ENOENT:
         fprintf(stderr,
-                "asyncio-ps: process %d does not use libasyncio, or the file that has it is gone\n",
+                "asyncio-ps: process %d does not use libasyncio, or the file with it is gone\n",
                 (int)command->pid);
         break;
     case -EPROTO:
@@ -86,8 +86,8 @@ static void explain(const struct command *command, int error)
         break;
     case -EAGAIN:
         fprintf(stderr,
-                "asyncio-ps: the tasks of process %d changed too fast, try --retries; or its memory "
-                "is damaged\n",
+                "asyncio-ps: the tasks of process %d changed too fast, try --retries; "
+                "or its memory is damaged\n",
                 (int)command->pid);
         break;
     case -EOVERFLOW:

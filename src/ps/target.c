@@ -39,18 +39,21 @@ void bytes_at(struct reader *reader, uint64_t address, void *data, size_t size)
         memset(data, 0, size);
 }
 
-/* Byte by byte: it may end where the memory does. */
+/* Page by page: it may end where the memory does. */
 void text_at(struct reader *reader, uint64_t address, char *text, size_t size)
 {
-    size_t n = 0;
+    enum { PAGE = 4096 /* the least there is */ };
 
-    while (n + 1 < size && reader->r == 0) {
-        bytes_at(reader, address + n, &text[n], 1);
-        if (text[n] == '\0')
+    memset(text, 0, size);
+    for (size_t n = 0; n + 1 < size && reader->r == 0;) {
+        size_t left = size - 1 - n, page_left = PAGE - (address + n) % PAGE;
+        size_t part = left < page_left ? left : page_left;
+
+        bytes_at(reader, address + n, text + n, part);
+        if (memchr(text + n, '\0', part) != NULL)
             break;
-        n++;
+        n += part;
     }
-    text[n] = '\0';
     make_printable(text);
 }
 

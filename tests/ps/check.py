@@ -13,31 +13,22 @@ import sys
 import tempfile
 import unittest
 
+import programs
+
 PS, WAITS = sys.argv[1:3]
 
 
-class Program:
-    def __init__(self, *arguments):
-        self.process = subprocess.Popen([WAITS, *arguments], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout.readline() == "ready\n"
-
-    def __enter__(self):
-        return self.process.pid
-
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        self.process.stdout.close()
-        assert self.process.wait(30) == 0
+def program(*arguments):
+    return programs.Program(WAITS, *arguments)
 
 
 def look(*arguments):
-    return subprocess.run([PS, *map(str, arguments)], capture_output=True, text=True, timeout=30)
+    return programs.look(PS, *arguments)
 
 
 class Table(unittest.TestCase):
     def test_lists_each_task_with_stack_and_awaiters(self):
-        with Program() as pid:
+        with program() as pid:
             result = look("ps", pid)
         self.assertEqual(result.returncode, 0, result.stderr)
         lines = {match[1]: line for line in result.stdout.splitlines()
@@ -54,7 +45,7 @@ class Table(unittest.TestCase):
         self.assertEqual(threads, {str(pid)})  # the main thread runs the loop
 
     def test_has_a_line_for_each_awaiter(self):
-        with Program("together") as pid:
+        with program("together") as pid:
             result = look("ps", pid)
         self.assertEqual(result.returncode, 0, result.stderr)
         edges = {(match[1], match[2]) for line in result.stdout.splitlines()
@@ -67,7 +58,7 @@ class Table(unittest.TestCase):
         self.assertTrue(all(re.fullmatch(r"Task-\d+", name) for name, _ in gathered))
 
     def test_survives_tasks_that_come_and_go(self):
-        with Program("busy") as pid:
+        with program("busy") as pid:
             results = [look("--retries", 100, "ps", pid) for _ in range(20)]
         for result in results:
             self.assertIn(result.returncode, (0, 1), result.stderr)
@@ -78,7 +69,7 @@ class Table(unittest.TestCase):
 
 class Tree(unittest.TestCase):
     def test_shows_who_awaits_whom(self):
-        with Program() as pid:
+        with program() as pid:
             result = look("pstree", pid)
         self.assertEqual(result.returncode, 0, result.stderr)
         heads = [line for line in result.stdout.splitlines() if "(thread " in line]
@@ -89,7 +80,7 @@ class Tree(unittest.TestCase):
         self.assertRegex(result.stdout, r"want_lock waits\.c:\d+")
 
     def test_shows_a_task_below_each_that_awaits_it(self):
-        with Program("together") as pid:
+        with program("together") as pid:
             result = look("pstree", pid)
         self.assertEqual(result.returncode, 0, result.stderr)
         heads = [match.groups() for line in result.stdout.splitlines()
@@ -100,7 +91,7 @@ class Tree(unittest.TestCase):
         self.assertEqual(len(heads), 9)
 
     def test_names_a_cycle(self):
-        with Program("cycle") as pid:
+        with program("cycle") as pid:
             tree, table = look("pstree", pid), look("ps", pid)
         self.assertEqual(tree.returncode, 1)
         self.assertRegex(tree.stdout, "one <- other <- one|other <- one <- other")
@@ -120,19 +111,28 @@ class Refusals(unittest.TestCase):
         child.wait()
         result = look("ps", child.pid)
         self.assertEqual(result.returncode, 1)
-        self.assertIn(f"process {child.pid}", result.stderr)
+        self.assertIn(f"process {child.pid}: No such process", result.stderr)
 
     def test_usage(self):
-        for arguments in (["ps"], ["ps", "x"], ["tree", "1"], ["ps", "1", "2"],
-                          ["--retries", "-1", "ps", "1"], ["--other", "ps", "1"]):
+        for arguments in ([], ["ps"], ["ps", "x"], ["ps", "1x"], ["ps", "0"], ["ps", ""],
+                          ["ps", "2147483648"], ["ps", "9" * 30], ["tree", "1"], ["ps", "1", "2"],
+                          ["--retries", "-1", "ps", "1"], ["--retries", "1001", "ps", "1"],
+                          ["--retries", "x", "ps", "1"], ["--retries"], ["--other", "ps", "1"]):
             result = look(*arguments)
             self.assertEqual(result.returncode, 2, arguments)
             self.assertIn("usage: ", result.stderr)
 
+    def test_output_that_cannot_be_written(self):
+        with program() as pid, open("/dev/full", "w") as full:
+            result = subprocess.run([PS, "ps", str(pid)], stdout=full, stderr=subprocess.PIPE,
+                                    text=True, timeout=30)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("cannot write", result.stderr)
+
     @unittest.skipIf(os.getuid() != 0, "only root can become somebody who may not look")
     def test_no_permission(self):
         # The build may lie where nobody else may go.
-        with Program() as pid, tempfile.TemporaryDirectory() as directory:
+        with program() as pid, tempfile.TemporaryDirectory() as directory:
             os.chmod(directory, 0o755)
             result = subprocess.run([shutil.copy(PS, directory), "ps", str(pid)], user=65534,
                                     cwd="/", capture_output=True, text=True, timeout=30)
