@@ -99,6 +99,8 @@ static void take(struct listener *listener, int result)
 {
     struct asyncio_server *server = listener->server;
 
+    if (result == ASYNCIO_ECLOSED) /* the loop is being closed */
+        return;
     if (result < 0) {
         if (!is_of_connection(result))
             fail(listener, result);

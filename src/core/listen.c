@@ -125,10 +125,9 @@ static int bind_if_there_is(struct asyncio_server *server, const char *host, uns
                             struct server_request *request, const asyncio_server_options *options)
 {
     asyncio_address address;
-    int r = asyncio_address_init(&address, host, port);
 
-    if (r == 0)
-        r = bind_address(server, &address, request, options);
+    asyncio_ignore(asyncio_address_init(&address, host, port)); /* it is numeric */
+    int r = bind_address(server, &address, request, options);
     return r == -EADDRNOTAVAIL || r == -EAFNOSUPPORT ? 0 : r;
 }
 

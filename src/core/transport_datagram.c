@@ -125,7 +125,7 @@ static void read_once(struct datagram_transport *transport)
     }
     op_prepare(&op, base->loop, OP_RECVFROM, transport->socket.fd, data, TRANSPORT_READ_SIZE,
                &from);
-    if (!op_attempt(&op, &result))
+    if (!op_attempt(&op, &result) || result == ASYNCIO_ECLOSED) /* that is told as the end */
         return;
     if (result < 0) {
         tell_error(transport, result);

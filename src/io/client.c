@@ -208,7 +208,9 @@ static void cancel(struct server_client *base)
 {
     asyncio_task *task = client_of_base(base)->task;
 
-    base->cancelled = task != task_current && asyncio_task_cancel(task);
+    base->cancelled = task != task_current;
+    if (base->cancelled)
+        asyncio_task_cancel(task); /* which is not done: it is active */
 }
 
 static struct asyncio_stream *stream_to_close(struct server_client *base)

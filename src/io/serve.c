@@ -124,7 +124,7 @@ static int wait_until_idle(struct asyncio_server *server, double when)
         if (r == 0)
             r = wait_for(server, &wait, &type);
         asyncio_timer_cancel(&timer);
-        if (r == 0 && !server_is_idle(server) && asyncio_loop_time(server->loop) >= when)
+        if (r == 0 && !server_is_idle(server)) /* none comes any more: it was the timer */
             r = -ETIMEDOUT;
     }
     return r;

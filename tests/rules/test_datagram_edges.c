@@ -244,6 +244,47 @@ TEST(datagrams_unsent_when_their_loop_closes)
     with_loop(ends_with_unsent);
 }
 
+static int exits(void *arg)
+{
+    (void)arg;
+    return ASYNCIO_EEXIT;
+}
+
+static int sends_and_ends(void *arg)
+{
+    static asyncio_handle handle;
+    struct two *two = arg;
+
+    handle = (asyncio_handle){ 0 };
+    CHECK_INT(send_to_b(two, "late"), 0);
+    return asyncio_loop_call_soon(two->loop, &handle, exits, NULL);
+}
+
+static void ends_as_one_comes(asyncio_loop *loop)
+{
+    struct two two = { .loop = loop };
+    asyncio_handle handle = { 0 };
+    int r = open_two(&two);
+
+    if (r == 0)
+        r = asyncio_loop_call_soon(loop, &handle, sends_and_ends, &two);
+    asyncio_loop_set_debug(loop, true); /* asks the kernel in each iteration */
+    for (int i = 0; i < 50 && r == 0; i++)
+        r = asyncio_loop_run_once(loop, 0);
+    log_allow("unclosed transport");
+    asyncio_loop_close(loop);
+    if (!test_is_torture())
+        CHECK_TRACE("lost:ASYNCIO_ECLOSED lost:ASYNCIO_ECLOSED");
+    asyncio_transport_unref(two.a.transport);
+    asyncio_transport_unref(two.b.transport);
+}
+
+/* DGM-04: a datagram that a loop has no time for any more is no error of the network's. */
+TEST(DGM_04_loop_ends_as_a_datagram_comes)
+{
+    with_loop(ends_as_one_comes);
+}
+
 static void sends_through_others(asyncio_loop *loop)
 {
     struct recorder recorder = { .name = "" };
