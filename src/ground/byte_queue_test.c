@@ -33,6 +33,23 @@ TEST(queue_of_more_bytes_than_there_can_be)
     byte_queue_free(&queue);
 }
 
+/* What has gone at the front makes room, where moving the rest costs less. */
+TEST(queue_moves_before_it_grows)
+{
+    struct byte_queue queue = { 0 };
+
+    if (!put(&queue, "abcdef"))
+        return;
+    size_t capacity = queue.capacity;
+    queue.start = 4; /* taken */
+    CHECK_INT(byte_queue_reserve(&queue, capacity - 2), 0);
+    CHECK_INT(queue.capacity, capacity);
+    CHECK_INT(queue.start, 0);
+    CHECK_INT(byte_queue_size(&queue), 2);
+    CHECK(memcmp(queue.data, "ef", 2) == 0);
+    byte_queue_free(&queue);
+}
+
 /* It doubles, or becomes as large as is asked for. */
 TEST(queue_grows)
 {

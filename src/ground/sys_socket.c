@@ -12,6 +12,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -332,11 +334,21 @@ void sys_reset_on_close(int fd)
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
 }
 
+/* glibc's if_nametoindex() says ENOENT, or whatever, if there is no descriptor for its socket. */
 int sys_interface_index(const char *name)
 {
+    struct ifreq request = { .ifr_ifindex = 0 };
+    size_t size = strlen(name) + 1;
+
     if (fault_fails())
         return -EMFILE;
-
-    unsigned index = if_nametoindex(name);
-    return index > 0 ? (int)index : -errno;
+    if (size > sizeof request.ifr_name)
+        return -ENODEV;
+    memcpy(request.ifr_name, name, size);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int r = ioctl(fd, SIOCGIFINDEX, &request) < 0 ? -errno : request.ifr_ifindex;
+    sys_close(fd);
+    return r;
 }

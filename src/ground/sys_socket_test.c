@@ -1,5 +1,6 @@
 /* sys_socket_test.c - tests of sys_socket.c, over the loopback interface. */
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -250,6 +251,8 @@ TEST(socket_refuses)
 {
     CHECK_INT(sys_socket(-1, SOCK_STREAM, 0), -EAFNOSUPPORT);
     CHECK_INT(sys_interface_index("no such one"), -ENODEV);
+    CHECK_INT(sys_interface_index("longer than any name"), -ENODEV);
+    CHECK_INT(sys_interface_index("lo"), if_nametoindex("lo"));
     sys_close(-1);
 }
 

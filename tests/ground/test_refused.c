@@ -53,6 +53,7 @@ static void limit_nothing(void)
 TEST(no_descriptors_are_told)
 {
     int kept = 77, given = 77;
+    asyncio_address address;
 
     limit_descriptors(0);
     CHECK_INT(sys_event_open(), -EMFILE);
@@ -61,6 +62,7 @@ TEST(no_descriptors_are_told)
     CHECK_INT(sys_child_pipe(&kept, &given, true), -EMFILE);
     CHECK_INT(sys_open_null(), -EMFILE);
     CHECK_INT(sys_double(0), -EINVAL); /* not even 0 is a number for it */
+    CHECK_INT(asyncio_address_init(&address, "fe80::1%lo", 80), -EMFILE); /* not -EINVAL */
     CHECK_INT(sys_poll((struct pollfd[2]){ { .fd = -1 }, { .fd = -1 } }, 2, 0), -EINVAL);
     limit_nothing();
     CHECK(kept == 77 && given == 77);

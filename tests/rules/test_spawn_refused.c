@@ -56,15 +56,18 @@ static void check_refused(const struct sys_spawn *spawn, int error)
 enum { LIMIT = 40 };
 
 static struct rlimit limit_before;
+static bool taken[LIMIT];
 
 /* Every number below LIMIT is taken. */
 static void take_all_descriptors(void)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-    for (int fd = 0; fd < LIMIT; fd++)
-        if (fd != null && !sys_is_open(fd))
+    for (int fd = 0; fd < LIMIT; fd++) {
+        taken[fd] = fd == null || !sys_is_open(fd);
+        if (taken[fd] && fd != null)
             CHECK_INT(dup3(null, fd, O_CLOEXEC), fd);
+    }
     getrlimit(RLIMIT_NOFILE, &limit_before);
     setrlimit(RLIMIT_NOFILE, &(struct rlimit){ LIMIT, limit_before.rlim_max });
 }
@@ -72,8 +75,8 @@ static void take_all_descriptors(void)
 static void give_descriptors_back(void)
 {
     setrlimit(RLIMIT_NOFILE, &limit_before);
-    for (int fd = 3; fd < LIMIT; fd++)
-        if (fcntl(fd, F_GETFD) == FD_CLOEXEC)
+    for (int fd = 0; fd < LIMIT; fd++)
+        if (taken[fd])
             close(fd);
 }
 
@@ -137,8 +140,10 @@ static int run_without_stdio(bool room)
     spawn.user = &user;
     if (!room) {
         take_all_descriptors();
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < 3; i++) {
             close(i);
+            taken[i] = false;
+        }
     }
     int r = run(&spawn);
     if (!room)
