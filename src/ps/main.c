@@ -115,7 +115,7 @@ int main(int argc, char **argv)
     while (r == -EAGAIN && command.retries-- > 0);
     if (r < 0)
         explain(&command, r);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
+    if (ferror(stdout) || fflush(stdout) != 0) {
         fputs("asyncio-ps: cannot write to its output\n", stderr);
         return 1;
     }

@@ -148,12 +148,18 @@ static int add_frame(Dwfl_Frame *state, void *arg)
     return is_body ? DWARF_CB_ABORT : DWARF_CB_OK;
 }
 
+static int follow_thread(Dwfl_Thread *thread, void *arg)
+{
+    (void)dwfl_thread_getframes(thread, add_frame, arg);
+    return DWARF_CB_OK;
+}
+
 static void read_stack(struct target *target, struct ps_task *task)
 {
     struct walk walk = { .target = target, .task = task };
 
     target->unwinding = &walk;
-    (void)dwfl_getthread_frames(target->dwfl, THREAD_ID, add_frame, &walk);
+    (void)dwfl_getthreads(target->dwfl, follow_thread, &walk);
     if (task->frame_count > 0)
         task->frames = calloc(task->frame_count, sizeof *task->frames);
     if (task->frames == NULL)

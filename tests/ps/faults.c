@@ -2,6 +2,7 @@
  * and this file.
  *
  *     PS_FAULT=fail:N    the N-th call of an allocator or of elfutils fails
+ *     PS_FAULT=proc:N    the files of the process in /proc cannot be read: errno N
  *     PS_FAULT=read:N    the N-th read of the process's memory fails
  *     PS_FAULT=short:N   ... gives less than was wanted
  *     PS_FAULT=denied:N  ... and all after it are refused
@@ -21,7 +22,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { FAIL = 'f', READ = 'r', SHORT = 's', DENIED = 'd', KILL = 'k', WRONG = 'w' };
+enum { FAIL = 'f', PROC = 'p', READ = 'r', SHORT = 's', DENIED = 'd', KILL = 'k', WRONG = 'w' };
 
 static char kind; /* 0: none */
 static unsigned long number, count;
@@ -63,7 +64,6 @@ static bool fails(void)
 FAILS(void *, calloc, NULL, (size_t n, size_t size), (n, size))
 FAILS(void *, realloc, NULL, (void *memory, size_t size), (memory, size))
 FAILS(Dwfl *, dwfl_begin, NULL, (const Dwfl_Callbacks *callbacks), (callbacks))
-FAILS(int, dwfl_linux_proc_report, -1, (Dwfl * dwfl, pid_t pid), (dwfl, pid))
 FAILS(int, dwfl_report_end, -1,
       (Dwfl * dwfl, int (*removed)(Dwfl_Module *, void *, const char *, Dwarf_Addr, void *),
        void *arg),
@@ -96,6 +96,15 @@ FAILS(Dwarf_Line *, dwarf_getsrc_die, NULL, (Dwarf_Die * die, Dwarf_Addr address
 FAILS(int, dwarf_lineno, -1, (Dwarf_Line * line, int *number_), (line, number_))
 FAILS(const char *, dwarf_linesrc, NULL,
       (Dwarf_Line * line, Dwarf_Word *modified, Dwarf_Word *length), (line, modified, length))
+
+int __real_dwfl_linux_proc_report(Dwfl *dwfl, pid_t pid);
+int __wrap_dwfl_linux_proc_report(Dwfl *dwfl, pid_t pid);
+int __wrap_dwfl_linux_proc_report(Dwfl *dwfl, pid_t pid)
+{
+    if (kind == PROC)
+        return (int)(count = number);
+    return fails() ? -1 : __real_dwfl_linux_proc_report(dwfl, pid);
+}
 
 /* ---- memory ---- */
 

@@ -5,6 +5,7 @@ GRF-07: whatever fails, it says so with exit code 1, or shows all tasks, without
 most.  See faults.c for what fails.
 """
 
+import errno
 import itertools
 import os
 import re
@@ -76,6 +77,15 @@ class Faults(unittest.TestCase):
                 result = look(f"denied:{number}", pid, "ps")
                 self.assertEqual(result.returncode, 1)
                 self.assertIn("not allowed", result.stderr)
+
+    def test_files_in_proc_that_cannot_be_read(self):
+        with programs.Program(WAITS) as pid:
+            for number, message in ((errno.EACCES, "not allowed"), (errno.EPERM, "not allowed"),
+                                    (errno.ENOENT, "No such process"),
+                                    (errno.EMFILE, "Too many open files")):
+                result = look(f"proc:{number}", pid, "ps")
+                self.assertEqual(result.returncode, 1)
+                self.assertIn(message, result.stderr)
 
     def test_a_process_that_dies(self):
         for number in 1, 2, 3, 30, 60:

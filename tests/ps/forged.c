@@ -240,7 +240,7 @@ static int forge_texts(const char *how)
     else if (strcmp(how, "name that commands") == 0)
         snprintf(tasks[0].name, NAME, "in\033[2J\n\x7f\xc2\x9b\xc3\xa4\xc2\xa7");
     else if (strcmp(how, "wait that commands") == 0)
-        type.what = (uintptr_t) "stands\r\nstill";
+        type.what = (uintptr_t) "stands\r\nstill\xc2";
     else if (strcmp(how, "wait nowhere") == 0)
         tasks[0].wait = 16;
     else if (strcmp(how, "type nowhere") == 0)

@@ -62,7 +62,7 @@ extern struct forged_type type;
 struct forged_task *task_new(const char *name); /* at the end of the list; it waits */
 void await(struct forged_task *awaiter, struct forged_task *awaited);
 void put(struct link *list, struct link *link); /* at the front */
-char *page_end(size_t size); /* so many bytes at the end of the memory */
+char *page_end(size_t size);                    /* so many bytes at the end of the memory */
 
 /* Of forged_stacks.c: stands in the frames, innermost first, at entry of each. */
 void stand_in(struct forged_task *task, const uintptr_t *frames, size_t count);

@@ -5,14 +5,21 @@
  *                     "shielder", who both watch "sleeper"
  *     waits cycle    two tasks await each other
  *     waits busy     tasks come and go without end
+ *     waits deep     "deep" wants a lock below a hundred calls of a function
+ *     waits many     five hundred tasks
+ *     waits none     no loop, no task
+ *     waits frames   says "kept" or "jumps" of the library's functions that call last of all
  *
  * It prints "ready" once all stand, and ends with the end of its input.  check.py, which looks at
  * it, proves GRF-06 and GRF-07.
  */
 #include <asyncio.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+bool frames_are_kept(void); /* frames.c */
 
 struct tasks {
     asyncio_task *outer, *inner, *locked;
@@ -214,6 +221,53 @@ static int busy(void *arg)
     return asyncio_task_group_exit(&group, r);
 }
 
+/* ---- deep, many, none ---- */
+
+__attribute__((noinline)) static int descend(struct tasks *tasks, int depth)
+{
+    return depth > 0 ? descend(tasks, depth - 1) : want_lock(tasks);
+}
+
+static int go_deep(void *arg)
+{
+    return descend(arg, 100);
+}
+
+static int deep(void *arg)
+{
+    struct tasks tasks = { 0 };
+    asyncio_task *task = NULL;
+    int r = asyncio_lock_acquire(&tasks.lock);
+
+    (void)arg;
+    if (r == 0)
+        r = named(&task, "deep", go_deep, &tasks);
+    if (r == 0)
+        r = asyncio_sleep(0);
+    if (r == 0)
+        r = stand();
+    end(task);
+    return r;
+}
+
+static int many(void *arg)
+{
+    asyncio_task_group group;
+
+    (void)arg;
+    asyncio_task_group_enter(&group);
+    for (int i = 0; i < 500; i++)
+        asyncio_task_group_spawn(&group, sleep_long, NULL);
+    int r = stand();
+    asyncio_task_group_cancel(&group);
+    return asyncio_task_group_exit(&group, r);
+}
+
+static int none(void)
+{
+    return herald(NULL) < 0 || end_of_input(NULL) < 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *how = argc > 1 ? argv[1] : "";
@@ -224,5 +278,13 @@ int main(int argc, char **argv)
         return asyncio_run(cycle, NULL) < 0;
     if (strcmp(how, "busy") == 0)
         return asyncio_run(busy, NULL) < 0;
+    if (strcmp(how, "deep") == 0)
+        return asyncio_run(deep, NULL) < 0;
+    if (strcmp(how, "many") == 0)
+        return asyncio_run(many, NULL) < 0;
+    if (strcmp(how, "frames") == 0)
+        return puts(frames_are_kept() ? "kept" : "jumps") < 0;
+    if (strcmp(how, "none") == 0)
+        return none();
     return asyncio_run(chain, NULL) < 0;
 }
