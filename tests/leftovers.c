@@ -25,7 +25,7 @@
 #define OWN_THREADS 0
 #endif
 
-enum { MAX_FDS = 4096, GRACE_MS = 1000 };
+enum { MAX_FDS = 32768, GRACE_MS = 1000 };
 
 static atomic_long blocks, mappings, requests;
 static struct {
