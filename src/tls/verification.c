@@ -170,7 +170,10 @@ int verification_note(int ok, X509_STORE_CTX *store)
 
     if (users != NULL)
         ok = users(ok, store);
-    if (!ok)
+    if (!ok) {
+        ERR_set_mark();
         say_wrong(engine_of_bio(SSL_get_rbio(ssl)), store);
+        ERR_pop_to_mark(); /* that there was no memory for the words is not why it is refused */
+    }
     return ok;
 }

@@ -45,7 +45,7 @@ static struct identity *odd_identity(void)
     GENERAL_NAMES *names = sk_GENERAL_NAME_new_null();
 
     add_name(names, GEN_DNS, "localhost\0.example.org", 22);
-    add_name(names, GEN_DNS, "a\033[2Jb\nc\xff", 9);
+    add_name(names, GEN_DNS, "a\033[2Jb\nc\xff\x7f", 10);
     add_name(names, GEN_IPADD, "\1\2\3\4\5", 5);
     add_name(names, GEN_IPADD, "\1\2\3\4", 4);
     if (X509_add1_ext_i2d(identity->certificate, NID_subject_alt_name, names, 0, 0) != 1 ||
@@ -123,7 +123,7 @@ TEST(certificate_has_other_names)
 TEST(certificate_has_odd_names)
 {
     is_refused(&odd_bytes, "localhost",
-               "hostname mismatch: the certificate is for localhost?.example.org, a?[2Jb?c?, "
+               "hostname mismatch: the certificate is for localhost?.example.org, a?[2Jb?c??, "
                "1.2.3.4, not for localhost");
 }
 
@@ -242,6 +242,25 @@ TEST(callback_of_the_user_decides)
     CHECK_INT(with_ssl_ctx(refuses_all, "localhost"), ASYNCIO_ETLSVERIFY);
     CHECK_STR(client.engine->failure, "application verification failure: the certificate of "
                                       "CN=root, issued by CN=root");
+    destroy_both();
+}
+
+static int lacks_memory(int ok, X509_STORE_CTX *store)
+{
+    (void)ok;
+    X509_STORE_CTX_set_error(store, X509_V_ERR_OUT_OF_MEM);
+    return 0;
+}
+
+static void lacks_memory_to_verify(SSL_CTX *ssl_ctx)
+{
+    SSL_CTX_set_verify(ssl_ctx, SSL_VERIFY_PEER, lacks_memory);
+}
+
+/* Which says nothing about the certificate. */
+TEST(callback_of_the_user_has_no_memory)
+{
+    CHECK_INT(with_ssl_ctx(lacks_memory_to_verify, "localhost"), -ENOMEM);
     destroy_both();
 }
 

@@ -15,13 +15,16 @@ void openssl_memory_fail(long n, bool and_on);
 long openssl_memory_asked(void);
 const char *openssl_memory_failed_at(void);
 
+/* Is called at every request; NULL: nothing is. */
+void openssl_memory_watch(void (*look)(void));
+
 /* Requests are fallible calls like any of the library's: torture fails them, too. */
 void openssl_memory_torture(bool on);
 
-/* How many blocks there are; and where those come from that are younger than a number of requests
- * ever made, "file:line file:line", the last call's own memory. */
-long openssl_memory_alive(void);
+/* What was got since this many requests had ever been made, and is still there: where in OpenSSL,
+ * as "file:line file:line", until the next call.  Without what it keeps for good: the texts of the
+ * thread's queue of errors, and the cache of methods that were found. */
 long openssl_memory_ever_asked(void);
-const char *openssl_memory_younger(long since);
+const char *openssl_memory_left_since(long ever_asked);
 
 #endif
