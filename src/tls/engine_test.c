@@ -10,10 +10,7 @@ static const char *locked_key_file, *common_name_file, *common_name_key_file;
 
 __attribute__((constructor)) static void prepare(void)
 {
-    /* For the life of the process, as the other certificates are. */
-    static const struct identity *old_fashioned;
-
-    old_fashioned =
+    const struct identity *old_fashioned =
         identity_new("localhost", &(struct certificate_options){ .issuer = certificates()->root });
     locked_key_file = key_file(certificates()->server, "secret");
     common_name_file = certificate_file(old_fashioned, false);

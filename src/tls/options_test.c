@@ -9,14 +9,13 @@
 #include "tls/certificates.h"
 #include "tls/engines.h"
 
-static struct identity *rsa_server;
 static const char *rsa_file, *locked_key_file;
 
 __attribute__((constructor)) static void prepare(void)
 {
-    rsa_server = identity_new("rsa", &(struct certificate_options){ .issuer = certificates()->root,
-                                                                    .names = "DNS:localhost",
-                                                                    .rsa = true });
+    const struct identity *rsa_server = identity_new(
+        "rsa", &(struct certificate_options){
+                   .issuer = certificates()->root, .names = "DNS:localhost", .rsa = true });
     rsa_file = certificate_file(rsa_server, false);
     locked_key_file = key_file(certificates()->server, "secret");
 }

@@ -123,9 +123,12 @@ static void set_subject(X509 *certificate, const struct identity *issuer, const 
 
 struct identity *identity_new(const char *subject, const struct certificate_options *options)
 {
+    static const struct identity *last;
     struct identity *identity = calloc(1, sizeof *identity);
 
     MUST(identity != NULL);
+    identity->before = last;
+    last = identity;
     identity->key = options->rsa ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256");
     identity->certificate = X509_new();
     identity->issuer = options->issuer;

@@ -15,6 +15,7 @@ struct identity {
     X509 *certificate;
     EVP_PKEY *key;
     const struct identity *issuer; /* NULL: itself */
+    const struct identity *before; /* made before it; all are there for the life of the process */
 };
 
 struct certificate_options {
