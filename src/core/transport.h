@@ -42,6 +42,7 @@ struct transport_type {
     bool eof_closes;     /* write_eof is close: there is only that one direction */
     bool closing_drops;  /* what is written while it is CLOSING is dropped */
     bool pauses_at_high; /* the protocol is paused at the high-water mark, not only above */
+    bool datagrams;      /* it moves datagrams, and no stream of bytes */
     bool never_half;     /* it ends as a whole; a protocol that wants to stay is told so */
     size_t high_water;   /* the high-water mark; 0: TRANSPORT_HIGH_WATER */
 

@@ -395,6 +395,7 @@ static int get_peername(const struct asyncio_transport *base, asyncio_address *a
 
 static const struct transport_type datagram_type = {
     .kind = "datagram",
+    .datagrams = true,
     .read_start = read_start,
     .stop = stop,
     .close = close_socket,

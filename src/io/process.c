@@ -199,7 +199,7 @@ struct draining {
 /* That the child does not read is its own affair. */
 static bool is_childs_affair(int r)
 {
-    return r == -EPIPE || r == -ECONNRESET || r == ASYNCIO_ECLOSED;
+    return r == -EPIPE || r == ASYNCIO_ECLOSED;
 }
 
 static int feed(void *arg)

@@ -157,8 +157,8 @@ static int end_of(struct asyncio_stream *stream, int r)
 
     if (failed && stream->state != STREAM_CLOSED)
         stream_write_failed(stream, r);
-    else if (r == ASYNCIO_ECLOSED && stream_trouble(stream) < 0)
-        r = stream_trouble(stream);
+    else if (r == ASYNCIO_ECLOSED)
+        r = stream_trouble(stream); /* why it was closed */
     return r;
 }
 

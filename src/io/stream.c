@@ -15,6 +15,14 @@
 
 enum { FIRST_FILL = 4096 };
 
+/* Small enough that four times as much is a size. */
+static size_t limit_of(size_t wanted)
+{
+    if (wanted == 0)
+        return STREAM_LIMIT;
+    return wanted < SIZE_MAX / 4 ? wanted : SIZE_MAX / 4;
+}
+
 void stream_init(struct asyncio_stream *stream, const struct stream_type *type,
                  struct asyncio_loop *loop, size_t limit)
 {
@@ -22,7 +30,7 @@ void stream_init(struct asyncio_stream *stream, const struct stream_type *type,
         .type = type,
         .loop = loop,
         .references = 2,
-        .limit = limit > 0 ? limit : STREAM_LIMIT,
+        .limit = limit_of(limit),
         .fill_size = FIRST_FILL,
     };
 }

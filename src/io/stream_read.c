@@ -73,7 +73,7 @@ static int wait_for_arrival(struct asyncio_stream *stream)
     size_t before = byte_queue_size(&stream->ahead);
     int r = stream->type->advance(stream, true);
 
-    if (r < 0 || byte_queue_size(&stream->ahead) != before || stream->eof)
+    if (r < 0 || byte_queue_size(&stream->ahead) != before)
         return r;
     return waiter_wait(&waiter, &stream->arrivals, &type, stream);
 }

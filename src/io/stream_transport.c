@@ -58,7 +58,7 @@ static void connection_lost(asyncio_protocol *protocol, int error)
 
 static size_t most_ahead(const struct asyncio_stream *stream)
 {
-    return stream->limit < SIZE_MAX / 4 ? 2 * stream->limit : SIZE_MAX / 2;
+    return 2 * stream->limit;
 }
 
 /* One byte more than would be needed to know that it is enough. */
@@ -218,7 +218,9 @@ void transport_stream_init(struct asyncio_stream *stream, struct asyncio_loop *l
 /* Why a stream cannot be put over it. */
 static int check_transport(const struct asyncio_transport *transport)
 {
-    if (transport->type->read_start == NULL && transport->type->send == NULL)
+    const struct transport_type *type = transport->type;
+
+    if (type->datagrams || (type->read_start == NULL && type->send == NULL))
         return -EINVAL; /* no bytes come out of it, nor go in */
     if (asyncio_transport_is_closing(transport))
         return ASYNCIO_ECLOSED;
@@ -368,7 +370,7 @@ int stream_make_transport(struct asyncio_stream *stream)
 int stream_change_transport(struct asyncio_stream *stream, struct asyncio_transport *transport,
                             struct byte_queue *ahead, bool *eof)
 {
-    int r = stream->type == &transport_stream_type ? check_idle(stream) : -ENOTSUP;
+    int r = check_idle(stream);
 
     if (r < 0)
         return r;

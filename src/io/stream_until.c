@@ -137,16 +137,13 @@ int asyncio_stream_readuntil(asyncio_stream *stream, char *data, size_t size, co
     return asyncio_stream_readuntil_any(stream, data, size, &bytes, 1);
 }
 
-/* Drops the line that is too long, or as much of it as there is. */
+/* Drops the line that is too long, with the newline behind `partial`, or as much of it as there is.
+ */
 static void drop_line(struct asyncio_stream *stream)
 {
     size_t have = byte_queue_size(&stream->ahead);
-    const char *data = byte_queue_first(&stream->ahead);
 
-    if (stream->partial < have && data[stream->partial] == '\n')
-        have = stream->partial + 1;
-    if (have > 0)
-        stream_skip(stream, have);
+    stream_skip(stream, stream->partial < have ? stream->partial + 1 : have);
 }
 
 int asyncio_stream_readline(asyncio_stream *stream, char *line, size_t size)
