@@ -64,14 +64,16 @@ int asyncio_task_describe(const asyncio_task *task, char *text, size_t size)
                     state, task->cancelling > 0 ? ", cancelling" : "");
 }
 
-size_t asyncio_task_get_stack(const asyncio_task *task, void **addresses, size_t capacity)
+/* Not inlined, for it is a frame to be skipped, nor left by a jump, or it were its caller's. */
+__attribute__((noinline)) size_t asyncio_task_get_stack(const asyncio_task *task, void **addresses,
+                                                        size_t capacity)
 {
     if (task_done(task) || !task->started)
         return 0;
     if (!runs(task))
         return fiber_backtrace(&task->fiber, addresses, capacity);
     size_t count = backtrace_capture(addresses, capacity, 1);
-    __asm__ volatile("" : "+r"(count)); /* or it were a jump, and the frame left out the caller's */
+    __asm__ volatile("" : "+r"(count));
     return count;
 }
 
