@@ -20,17 +20,17 @@ TEST(no_address)
 /* The kernel's own library, which is no file: its name has no directories before it. */
 TEST(place_in_the_kernels_library)
 {
+#if !defined(__GLIBC__)
+    SKIP("the C library gives it a name of its own, or none");
+#endif
     uintptr_t base = getauxval(AT_SYSINFO_EHDR);
     char text[64] = "";
 
     if (base == 0)
         SKIP("the kernel has no library in programs here");
     CHECK(backtrace_describe((void *)(base + 1), text, sizeof text) > 0);
-    const char *place = strchr(text, '(');
-    if (place == NULL)
-        SKIP("the C library does not know of the kernel's library");
-    CHECK_STR(place, "(+0x1)");
-    CHECK(strchr(text, '/') == NULL && place > text);
+    text[strcspn(text, "(")] = '\0';
+    CHECK(strchr(text, '/') == NULL && strncmp(text, "linux-", 6) == 0);
 }
 
 /* ---- a program's own name, which is what it was started as ---- */

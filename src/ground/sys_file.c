@@ -117,6 +117,7 @@ int sys_file_can_wait(int fd)
         return -EIO;
     if (fstat(fd, &status) < 0)
         return -errno;
+    memory_was_written(&status, sizeof status);
     return !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode) && !S_ISBLK(status.st_mode);
 }
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "ground/fault.h"
+#include "ground/memory.h"
 #include "ground/sys.h"
 
 int sys_socket_file(const char *path, struct sys_file_id *id)
@@ -14,6 +15,7 @@ int sys_socket_file(const char *path, struct sys_file_id *id)
         return -ENOMEM;
     if (lstat(path, &status) < 0)
         return -errno;
+    memory_was_written(&status, sizeof status);
     if (!S_ISSOCK(status.st_mode))
         return 0;
     *id = (struct sys_file_id){ status.st_dev, status.st_ino };

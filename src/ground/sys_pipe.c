@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "ground/fault.h"
+#include "ground/memory.h"
 #include "ground/sim.h"
 
 /* How much of `size` to move at once. */
@@ -154,6 +155,7 @@ int sys_file_kind(int fd)
         return SYS_FILE_SOCKET;
     if (fstat(fd, &status) < 0)
         return -errno;
+    memory_was_written(&status, sizeof status);
     if (S_ISFIFO(status.st_mode))
         return SYS_FILE_FIFO;
     if (S_ISSOCK(status.st_mode))

@@ -67,9 +67,7 @@ unsigned sys_processor_count(void)
     /* What this process may use; refused where there are more processors than the set holds. */
     if (sched_getaffinity(0, sizeof set, &set) == 0)
         return (unsigned)CPU_COUNT(&set);
-
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online > 0 ? (unsigned)online : 1;
+    return (unsigned)sysconf(_SC_NPROCESSORS_ONLN); /* at least the one that this runs on */
 }
 
 #if defined(HAVE_TSAN)

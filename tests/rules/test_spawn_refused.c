@@ -180,6 +180,9 @@ TEST(process_cannot_be_made)
         enum sys_spawn_at at;
         long pid;
 
+#if defined(SYS_fork)
+        answer_call(SYS_fork, EAGAIN);
+#endif
 #if defined(SYS_vfork)
         answer_call(SYS_vfork, EAGAIN);
 #endif
