@@ -100,14 +100,12 @@ static void leave(struct thread_pool *pool)
 
     if (--pool->alive == 0)
         enders = list_take(&pool->enders);
-    bool own = pool->abandoned;
-    bool last = own && pool->alive == 0;
+    bool last = pool->abandoned && pool->alive == 0;
     pthread_mutex_unlock(&pool->lock);
     tell(&enders);
     if (last)
         thread_pool_let_go(&pool->executor);
-    if (own)
-        sys_threads_idle(-1);
+    sys_threads_idle(-1);
 }
 
 static void *work(void *arg)
@@ -134,12 +132,10 @@ static int start_thread(struct thread_pool *pool)
     char name[PREFIX_SIZE + 12];
 
     snprintf(name, sizeof name, "%s_%u", pool->prefix, pool->started);
-    sys_threads_idle(1);
     int r = sys_thread_start(&pool->threads[pool->started], work, pool, name);
-    if (r < 0) {
-        sys_threads_idle(-1);
+    if (r < 0)
         return r;
-    }
+    sys_threads_idle(1);
     pool->started++;
     pool->alive++;
     return 0;
@@ -215,7 +211,6 @@ void thread_pool_abandon(asyncio_executor *executor)
     }
     end(pool);
     pool->abandoned = true;
-    sys_threads_idle(-(int)(pool->started - pool->alive)); /* the others see to that themselves */
     for (unsigned i = 0; i < pool->started; i++)
         (void)pthread_detach(pool->threads[i]); /* it is there, and was not detached before */
     pthread_mutex_unlock(&pool->lock);
@@ -240,7 +235,6 @@ static void join_all(struct thread_pool *pool)
 {
     for (unsigned i = 0; i < pool->started; i++)
         (void)pthread_join(pool->threads[i], NULL); /* nobody else joins or detaches it */
-    sys_threads_idle(-(int)pool->started);
     pool->started = 0;
 }
 

@@ -215,7 +215,8 @@ void sys_write_text(int fd, const char *text, size_t size); /* all of it, as far
 /* How many threads the process has, without those of a sanitizer and those that idle; -ENOTSUP. */
 int sys_thread_count(void);
 /* So many threads more, or less, idle: they are the library's own and do nothing of themselves, so
- * that nobody need wait for them. */
+ * that nobody need wait for them.  Only threads that there are may be told so: each after it was
+ * started, and not any more before it ends. */
 void sys_threads_idle(int change);
 
 #endif

@@ -118,6 +118,7 @@ static int threads_of_tsan(void)
 #endif
 
 static atomic_int idle_threads;
+static atomic_uint idle_changes;
 
 static void forget_threads(void)
 {
@@ -129,6 +130,7 @@ void sys_threads_idle(int change)
     if (change > 0)
         sys_forget_in_child(forget_threads);
     atomic_fetch_add(&idle_threads, change);
+    atomic_fetch_add(&idle_changes, 1);
 }
 
 /* Field 20 of /proc/PID/stat.  Field 2 is the program's name in parentheses, and may itself have
@@ -147,10 +149,14 @@ static int parse_thread_count(const char *stat)
     return count > 0 ? (int)count : -ENOTSUP;
 }
 
+/* The two numbers are not of the same moment: a thread that idles may have begun or ended between
+ * them.  Then none is taken for idle, so that nobody thinks himself alone who is not. */
 int sys_thread_count(void)
 {
     char stat[1024]; /* 52 numbers of at most 20 digits, of which it takes the first 18 */
     ssize_t size;
+    unsigned changes = atomic_load(&idle_changes);
+    int idle = atomic_load(&idle_threads);
 
     if (fault_fails())
         return -ENOTSUP;
@@ -167,5 +173,7 @@ int sys_thread_count(void)
     stat[size] = '\0';
 
     int count = parse_thread_count(stat);
-    return count > 0 ? count - threads_of_tsan() - atomic_load(&idle_threads) : count;
+    if (atomic_load(&idle_changes) != changes)
+        idle = 0;
+    return count > 0 ? count - threads_of_tsan() - idle : count;
 }

@@ -195,18 +195,18 @@ static void *work(void *arg)
         files->waiting--;
     }
     pthread_mutex_unlock(&files->lock);
+    sys_threads_idle(-1);
     return NULL;
 }
 
 static int start_thread(struct files *files)
 {
-    sys_threads_idle(1);
     int r = sys_thread_start(&files->threads[files->started], work, files, "asyncio_files");
     if (r < 0)
-        sys_threads_idle(-1);
-    else
-        files->started++;
-    return r;
+        return r;
+    sys_threads_idle(1);
+    files->started++;
+    return 0;
 }
 
 /* ---- the loop's side ---- */
@@ -319,7 +319,6 @@ void files_close(struct asyncio_loop *loop)
     pthread_mutex_unlock(&files->lock);
     for (unsigned i = 0; i < files->started; i++)
         (void)pthread_join(files->threads[i], NULL); /* nobody else joins or detaches it */
-    sys_threads_idle(-(int)files->started);
     asyncio_handle_cancel(&files->handle);
     complete_all(files, &files->finished);
     loop->files = NULL;
