@@ -199,7 +199,7 @@ static int zeros(void)
 
 struct behind {
     asyncio_stream *stream;
-    asyncio_task *sender, *writer;
+    asyncio_task *sender; /* the group's */
     int file;
     int64_t sent;
 };
@@ -230,14 +230,13 @@ static int64_t fill_up(asyncio_stream *stream)
     return size;
 }
 
-/* Starts both, one behind the other; on failure neither is there. */
-static int stand_in_line(struct behind *behind)
+/* Both, one behind the other.  Whoever of them fails ends the group. */
+static int stand_in_line(asyncio_task_group *group, struct behind *behind)
 {
-    TRY(start(&behind->sender, sends_file, behind));
-    int r = start(&behind->writer, writes_end, behind);
-    if (r < 0)
-        asyncio_ignore(cancel(behind->sender));
-    return r;
+    TRY(asyncio_task_group_create_task(group, &behind->sender, sends_file, behind, NULL));
+    TRY(asyncio_sleep(0));
+    TRY(asyncio_task_group_spawn(group, writes_end, behind));
+    return asyncio_sleep(0);
 }
 
 /* Reads so many zeros. */
@@ -260,60 +259,73 @@ static int read_zeros(asyncio_stream *stream, int64_t size)
 static int in_order(struct pair *pair, struct behind *behind)
 {
     int64_t before = fill_up(pair->a);
+    asyncio_task_group group;
 
-    TRY(stand_in_line(behind));
-    int r = read_zeros(pair->b, before + FILE_SIZE);
+    asyncio_task_group_enter(&group);
+    int r = stand_in_line(&group, behind);
+    if (r == 0)
+        r = read_zeros(pair->b, before + FILE_SIZE);
     if (r == 0)
         r = expect_text(pair->b, "end");
-    r = finish_after(behind->sender, r);
-    r = finish_after(behind->writer, r);
+    r = asyncio_task_group_exit(&group, r);
     if (r == 0)
         CHECK_INT(behind->sent, FILE_SIZE);
+    return r;
+}
+
+/* With a file; and not for ever, should torture have cancelled one for whom another waits. */
+static int with_file(struct pair *pair, int (*body)(struct pair *pair, struct behind *behind))
+{
+    struct behind behind = { .stream = pair->a, .file = zeros() };
+    asyncio_timeout limit;
+
+    asyncio_timeout_enter(&limit, 100);
+    int r = asyncio_timeout_exit(&limit, body(pair, &behind));
+    close(behind.file);
     return r;
 }
 
 /* SFL-02: a file waits for its turn among the writers, and those behind it wait for the file. */
 STREAM_TEST(SFL_02_file_in_line, 0)
 {
-    struct behind behind = { .stream = pair->a, .file = zeros() };
-    int r = in_order(pair, &behind);
-
-    close(behind.file);
-    return r;
+    return with_file(pair, in_order);
 }
 
 static int gives_up(struct pair *pair, struct behind *behind)
 {
     int64_t before = fill_up(pair->a);
+    asyncio_task_group group;
 
-    TRY(stand_in_line(behind));
-    int r = cancel(behind->sender);
-    CHECK_INT(r, -ECANCELED);
-    CHECK_INT(behind->sent, 0);
-    r = read_zeros(pair->b, before);
+    asyncio_task_group_enter(&group);
+    int r = stand_in_line(&group, behind);
+    if (r == 0) {
+        asyncio_task_cancel(behind->sender);
+        r = read_zeros(pair->b, before);
+    }
     if (r == 0)
         r = expect_text(pair->b, "end");
-    return finish_after(behind->writer, r);
+    r = asyncio_task_group_exit(&group, r);
+    CHECK_INT(behind->sent, 0);
+    return r;
 }
 
 /* SFL-02: a file that is given up in the line has sent nothing, and holds up nobody. */
 STREAM_TEST(SFL_02_file_given_up_in_line, 0)
 {
-    struct behind behind = { .stream = pair->a, .file = zeros() };
-    int r = gives_up(pair, &behind);
-
-    close(behind.file);
-    return r;
+    return with_file(pair, gives_up);
 }
 
 static int is_closed(struct pair *pair, struct behind *behind)
 {
+    asyncio_task_group group;
+
     fill_up(pair->a);
-    TRY(stand_in_line(behind));
+    asyncio_task_group_enter(&group);
+    int r = stand_in_line(&group, behind);
     asyncio_stream_abort(pair->a);
-    int r = finish(behind->sender), q = finish(behind->writer);
-    CHECK(r == ASYNCIO_ECLOSED || test_is_torture());
-    CHECK(q == ASYNCIO_ECLOSED || test_is_torture());
+    r = asyncio_task_group_exit(&group, r);
+    TRY(r == ASYNCIO_ECLOSED ? 0 : r);
+    CHECK_INT(r, ASYNCIO_ECLOSED);
     CHECK_INT(behind->sent, 0);
     return 0;
 }
@@ -321,9 +333,5 @@ static int is_closed(struct pair *pair, struct behind *behind)
 /* SFL-02: nor does it go into a stream that was closed meanwhile. */
 STREAM_TEST(SFL_02_file_in_line_of_a_closed_stream, 0)
 {
-    struct behind behind = { .stream = pair->a, .file = zeros() };
-    int r = is_closed(pair, &behind);
-
-    close(behind.file);
-    return r;
+    return with_file(pair, is_closed);
 }
