@@ -75,6 +75,10 @@ TEST(interrupted_read_at_once)
     char data[4] = "";
     int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 
+    if (sys_file_read_cached(fd, data, sizeof data, 0) == -EAGAIN) {
+        sys_close(fd);
+        SKIP("the kernel, or qemu in its place, does not read at once");
+    }
     CHECK_FAILING("syscall", EINTR, sys_file_read_cached(fd, data, sizeof data, 0), 4);
     CHECK(memcmp(data, "\177ELF", 4) == 0);
     sys_close(fd);
