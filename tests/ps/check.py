@@ -81,8 +81,8 @@ class Table(unittest.TestCase):
         with program("deep") as pid:
             result = look("ps", pid)
         self.assertEqual(result.returncode, 0, result.stderr)
-        line = next(line for line in result.stdout.splitlines() if "want_lock" in line)
-        self.assertRegex(line, r" deep +asyncio_lock_acquire <- want_lock( <- descend){62} \|")
+        line = next(line for line in result.stdout.splitlines() if "descend" in line)
+        self.assertRegex(line, r" deep +asyncio_lock_acquire( <- descend){63} \|")
 
 
 class Tree(unittest.TestCase):

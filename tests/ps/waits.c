@@ -228,7 +228,7 @@ static int busy(void *arg)
 
 __attribute__((noinline)) static int descend(struct tasks *tasks, int depth)
 {
-    return depth > 0 ? descend(tasks, depth - 1) : want_lock(tasks);
+    return depth > 0 ? descend(tasks, depth - 1) : asyncio_lock_acquire(&tasks->lock);
 }
 
 static int go_deep(void *arg)
