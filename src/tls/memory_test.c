@@ -21,7 +21,7 @@
 
 /* ---- runs ---- */
 
-enum { EACH_AT_BEGIN = 60, EACH_AT_END = 60, SOME = 60 };
+enum { EACH_AT_BEGIN = 40, EACH_AT_END = 40, SOME = 30 };
 
 static long request; /* that fails in this run; 0: none */
 static int lacks;    /* how many runs had no memory, by their own account */
@@ -67,6 +67,15 @@ static long run_once(int (*run)(void), long n)
     return count;
 }
 
+static long next(long n, long count)
+{
+    long step = count / SOME + 1, end = count - EACH_AT_END;
+
+    if (n <= EACH_AT_BEGIN || n >= end)
+        return n + 1;
+    return n + step < end ? n + step : end;
+}
+
 /* The first runs get what OpenSSL keeps. */
 static void fail_each(int (*run)(void))
 {
@@ -77,8 +86,8 @@ static void fail_each(int (*run)(void))
     }
     run_once(run, 0);
     run_once(run, 0);
-    long count = run_once(run, 0), step = count / SOME + 1;
-    for (long n = 1; n <= count; n += n <= EACH_AT_BEGIN || n + EACH_AT_END > count ? 1 : step) {
+    long count = run_once(run, 0);
+    for (long n = 1; n <= count; n = next(n, count)) {
         run_once(run, n);
         run_once(run, 0);
     }
