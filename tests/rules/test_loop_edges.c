@@ -436,7 +436,7 @@ static unsigned go_left(unsigned path, int depth)
     unsigned number = depth == 0      ? origin_record()
                       : path % 2 == 0 ? go_left(path / 2, depth - 1)
                                       : go_right(path / 2, depth - 1);
-    __asm__ volatile("" : "+r"(number));
+    __asm__ volatile("# left" : "+r"(number)); /* else the two are one function */
     return number;
 }
 
