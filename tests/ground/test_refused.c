@@ -60,7 +60,8 @@ TEST(no_descriptors_are_told)
     CHECK_INT(sys_epoll_takes(0), -EMFILE);
     CHECK_INT(sys_child_pipe(&kept, &given, true), -EMFILE);
     CHECK_INT(sys_open_null(), -EMFILE);
-    CHECK_INT(sys_double(0), -EINVAL); /* not even 0 is a number for it */
+    int r = sys_double(0);
+    CHECK(r == -EMFILE || r == -EINVAL); /* Linux: not even 0 is a number for it */
     CHECK_INT(asyncio_address_init(&address, "fe80::1%lo", 80), -EMFILE); /* not -EINVAL */
     CHECK_INT(sys_poll((struct pollfd[2]){ { .fd = -1 }, { .fd = -1 } }, 2, 0), -EINVAL);
     limit_nothing();
