@@ -156,6 +156,34 @@ TEST(loop_that_runs_elsewhere_is_busy)
     with_loop(runs_in_two_threads);
 }
 
+/* ---- and what else is waited for ---- */
+
+static int waits_for_process(void *arg)
+{
+    return asyncio_process_wait(arg);
+}
+
+static int frees_awaited(void *arg)
+{
+    const char *const argv[] = { "/bin/sleep", "1000", NULL };
+    asyncio_process *process;
+    asyncio_task *task;
+
+    (void)arg;
+    TRY(asyncio_create_subprocess_exec(&process, argv, NULL));
+    TRY(asyncio_create_task(&task, waits_for_process, process, NULL));
+    TRY(asyncio_sleep(0));
+    asyncio_process_kill(process);
+    asyncio_process_free(process);
+    return 0;
+}
+
+/* A process that a task waits for is still in use. */
+TEST(process_freed_while_a_task_waits)
+{
+    check_dies(frees_awaited, "a process was freed that a task waits for");
+}
+
 /* ---- futures of any thread ---- */
 
 static asyncio_concurrent_future *new_source(void)
