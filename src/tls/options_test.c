@@ -170,6 +170,32 @@ TEST(contexts_refuse_bad_alpn)
     asyncio_tls_context_unref(context);
 }
 
+/* ---- ciphers ---- */
+
+/* The server's key is none for what the client can do. */
+TEST(connection_without_a_common_cipher)
+{
+    init_both(tls_contexts.client, tls_contexts.server, "localhost");
+    SSL *ssl = type->ssl(client.engine);
+    CHECK_INT(SSL_set_max_proto_version(ssl, TLS1_2_VERSION), 1);
+    CHECK_INT(SSL_set_cipher_list(ssl, "ECDHE-RSA-AES128-GCM-SHA256"), 1);
+    CHECK_INT(shake_hands(), ASYNCIO_ETLS);
+    CHECK_STR(client.engine->failure, "sslv3 alert handshake failure (SSL alert number 40)");
+    CHECK_STR(server.engine->failure, "no shared cipher");
+    destroy_both();
+}
+
+/* What the user has left in the queue, here by a cipher that there is not, is not what came of the
+ * calls after it. */
+TEST(errors_of_the_user_are_the_users)
+{
+    init_both(tls_contexts.client, tls_contexts.server, "localhost");
+    CHECK_INT(SSL_set_cipher_list(type->ssl(client.engine), "NONE-SUCH"), 0);
+    CHECK(ERR_peek_error() != 0);
+    CHECK_INT(shake_hands(), 0);
+    destroy_both();
+}
+
 /* ---- what OpenSSL itself refuses ---- */
 
 static int refused_control = -1;

@@ -22,7 +22,7 @@ static struct odd files_of(const struct identity *identity)
     return (struct odd){ certificate_file(identity, false), key_file(identity, NULL) };
 }
 
-static struct odd many_names, other_kinds, odd_bytes, expired, nobody;
+static struct odd many_names, other_kinds, odd_bytes, expired, nobody, stranger;
 
 static void add_name(GENERAL_NAMES *names, int kind, const void *data, int size)
 {
@@ -98,6 +98,10 @@ __attribute__((constructor)) static void prepare(void)
                                                                           .names = "DNS:localhost",
                                                                           .expired = true }));
     nobody = files_of(nameless_identity());
+    stranger = files_of(identity_new(
+        "stranger", &(struct certificate_options){
+                        .issuer = identity_new(
+                            "elsewhere", &(struct certificate_options){ .authority = true }) }));
 }
 
 static void is_refused(const struct odd *odd, const char *name, const char *failure)
@@ -154,6 +158,20 @@ TEST(certificate_has_no_name)
     is_refused(&nobody, NULL,
                "Subject empty and Subject Alt Name extension not critical: the certificate of ?, "
                "issued by CN=root");
+}
+
+/* A server looks as closely at its clients. */
+TEST(client_is_unknown)
+{
+    asyncio_tls_options guest = { .certificate_file = stranger.certificate,
+                                  .key_file = stranger.key };
+    asyncio_tls_options host = { .verify_client = true, .ca_file = certificates()->root_file };
+
+    CHECK_INT(make_both(&guest, &host, "localhost"), ASYNCIO_ETLS);
+    CHECK_STR(client.engine->failure, "tlsv1 alert unknown ca (SSL alert number 48)");
+    CHECK_STR(server.engine->failure, "unable to get local issuer certificate: the certificate of "
+                                      "CN=stranger, issued by CN=elsewhere");
+    destroy_both();
 }
 
 /* ---- names to verify ---- */
