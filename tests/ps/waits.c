@@ -226,9 +226,12 @@ static int busy(void *arg)
 
 /* ---- deep, many, none ---- */
 
+/* By calls, which no compiler makes a loop of. */
 __attribute__((noinline)) static int descend(struct tasks *tasks, int depth)
 {
-    return depth > 0 ? descend(tasks, depth - 1) : asyncio_lock_acquire(&tasks->lock);
+    int r = depth > 0 ? descend(tasks, depth - 1) : asyncio_lock_acquire(&tasks->lock);
+    __asm__ volatile("" : "+r"(r));
+    return r;
 }
 
 static int go_deep(void *arg)
