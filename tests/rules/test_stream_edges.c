@@ -273,13 +273,14 @@ static int in_order(struct pair *pair, struct behind *behind)
     return r;
 }
 
-/* With a file; and not for ever, should torture have cancelled one for whom another waits. */
+/* With a file; and in torture, which may have cancelled one for whom another waits, not for ever.
+ */
 static int with_file(struct pair *pair, int (*body)(struct pair *pair, struct behind *behind))
 {
     struct behind behind = { .stream = pair->a, .file = zeros() };
     asyncio_timeout limit;
 
-    asyncio_timeout_enter(&limit, 100);
+    asyncio_timeout_enter(&limit, test_is_torture() ? 100 : INFINITY);
     int r = asyncio_timeout_exit(&limit, body(pair, &behind));
     close(behind.file);
     return r;
