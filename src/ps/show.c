@@ -23,15 +23,6 @@ struct graph {
     bool *shown;      /* what task i awaits has been printed, in the tree */
 };
 
-static int compare_awaiters(const void *a, const void *b)
-{
-    const struct ps_edge *one = a, *other = b;
-
-    if (one->awaiter != other->awaiter)
-        return one->awaiter < other->awaiter ? -1 : 1;
-    return one->awaited < other->awaited ? -1 : one->awaited > other->awaited;
-}
-
 /* From the counts in [i + 1] to where each begins. */
 static void sum_up(size_t *begins, size_t count)
 {
@@ -54,7 +45,7 @@ static int graph_make(struct graph *graph, const struct ps_tasks *tasks)
     *graph = (struct graph){ .tasks = tasks,
                              .by_awaiter = calloc(n + 1, sizeof *graph->by_awaiter),
                              .awaiters = calloc(tasks->count + 1, sizeof *graph->awaiters),
-                             .awaited = calloc(tasks->count + 1, sizeof *graph->awaited),
+                             .awaited = calloc(tasks->count + 2, sizeof *graph->awaited),
                              .shown = calloc(tasks->count + 1, sizeof *graph->shown) };
     if (graph->by_awaiter == NULL || graph->awaiters == NULL || graph->awaited == NULL ||
         graph->shown == NULL) {
@@ -62,13 +53,14 @@ static int graph_make(struct graph *graph, const struct ps_tasks *tasks)
         return -ENOMEM;
     }
     for (size_t i = 0; i < n; i++) {
-        graph->by_awaiter[i] = tasks->edges[i];
         graph->awaiters[tasks->edges[i].awaited + 1]++;
-        graph->awaited[tasks->edges[i].awaiter + 1]++;
+        graph->awaited[tasks->edges[i].awaiter + 2]++;
     }
-    qsort(graph->by_awaiter, n, sizeof *graph->by_awaiter, compare_awaiters);
     sum_up(graph->awaiters, tasks->count);
-    sum_up(graph->awaited, tasks->count);
+    sum_up(graph->awaited, tasks->count + 1);
+    /* Where those of i begin is in [i + 1] now, and is moved on to where they end. */
+    for (size_t i = 0; i < n; i++)
+        graph->by_awaiter[graph->awaited[tasks->edges[i].awaiter + 1]++] = tasks->edges[i];
     return 0;
 }
 

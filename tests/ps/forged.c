@@ -270,6 +270,7 @@ static void wait_in_a_list(void)
     waiter.task = (uintptr_t)&tasks[2];
     put(&list, &waiter.link);
     member(&tasks[0])->awaiters = (uintptr_t)&list;
+    await(&tasks[2], &tasks[0]); /* the same in another way */
     member(&tasks[0])->awaiters = (uintptr_t)&empty;
     (void)member(&tasks[0]);
     member(&tasks[0])->state = 0;    /* a callback */
