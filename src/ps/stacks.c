@@ -107,7 +107,7 @@ static void describe(struct ps_frame *frame, Dwfl_Module *module, Dwarf_Addr pc,
 
     if (slash != NULL)
         file = slash + 1;
-    if (name != NULL) /* without what a compiler adds to its copies: ".constprop.0", ".lto_priv.0" */
+    if (name != NULL) /* without what a compiler adds to it: ".constprop.0", ".lto_priv.0" */
         snprintf(frame->function, sizeof frame->function, "%.*s", (int)strcspn(name, "."), name);
     else
         snprintf(frame->function, sizeof frame->function, "%#llx", (unsigned long long)pc);
