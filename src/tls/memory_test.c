@@ -8,7 +8,7 @@
  * OpenSSL does not always say that it was memory.  It takes that back when it has decoded a key in
  * vain, of which then only "decode error" is left, or that the certificate was refused; and where
  * it fetches methods it goes on without, or has but an "internal error".  So some failures are
- * ASYNCIO_ETLS or ASYNCIO_ETLSVERIFY; a success is one of which all works.
+ * ASYNCIO_ETLS or ASYNCIO_ETLSVERIFY.
  */
 #include <openssl/err.h>
 #include <stdlib.h>
@@ -96,14 +96,62 @@ static void fail_each(int (*run)(void))
 
 /* ---- contexts ---- */
 
+static int begin(asyncio_tls_context *for_client, asyncio_tls_context *for_server, const char *name)
+{
+    client_context = asyncio_tls_context_ref(for_client);
+    server_context = asyncio_tls_context_ref(for_server);
+    type = client_context->engine;
+    int r = side_init(&client, client_context, name);
+    int q = side_init(&server, server_context, NULL);
+    return r < 0 ? r : q;
+}
+
+static int connects(asyncio_tls_context *for_client, asyncio_tls_context *for_server,
+                    const char *name)
+{
+    int r = begin(for_client, for_server, name);
+
+    if (r == 0)
+        r = shake_hands();
+    if (r == 0)
+        CHECK(client.engine->alpn != NULL && server.engine->alpn != NULL);
+    destroy_both();
+    return r;
+}
+
+static asyncio_tls_context *known_client;
+
+__attribute__((constructor)) static void prepare(void)
+{
+    const struct certificates *all = certificates();
+    asyncio_tls_options options = { .ca_file = all->root_file,
+                                    .certificate_file = all->client_file,
+                                    .key_file = all->client_key_file,
+                                    .alpn = "one" };
+
+    if (asyncio_tls_client_context(&known_client, &options) < 0)
+        abort();
+}
+
+/* One that could be made although a request failed may lack a method, without which OpenSSL goes
+ * on, and then connect to nobody; but it is not one that takes anybody for whom is wanted. */
 static int made(bool server_side, const asyncio_tls_options *options)
 {
-    asyncio_tls_context *context = NULL;
+    asyncio_tls_context *context = NULL, *guest = known_client, *host = tls_contexts.server;
 
     memory_fails();
     int r = server_side ? asyncio_tls_server_context(&context, options)
                         : asyncio_tls_client_context(&context, options);
     CHECK((r == 0) == (context != NULL));
+    if (r == 0) {
+        openssl_memory_pause(true);
+        *(server_side ? &host : &guest) = context;
+        int q = connects(guest, host, "localhost");
+        CHECK(request > 0 ? has_name(q) : q == 0);
+        q = connects(guest, host, "example.com");
+        CHECK(q == ASYNCIO_ETLSVERIFY || q == ASYNCIO_ETLS);
+        openssl_memory_pause(false);
+    }
     asyncio_tls_context_unref(context);
     return r;
 }
@@ -116,7 +164,7 @@ static int server_context_made(void)
                                               .key_file = all->server_key_file,
                                               .ca_file = all->root_file,
                                               .verify_client = true,
-                                              .alpn = "h2,http/1.1" });
+                                              .alpn = "one,two" });
 }
 
 TEST(server_context_without_memory)
@@ -131,7 +179,7 @@ static int client_context_made(void)
     return made(false, &(asyncio_tls_options){ .certificate_file = all->client_file,
                                                .key_file = all->client_key_file,
                                                .ca_file = all->root_file,
-                                               .alpn = "h2,http/1.1" });
+                                               .alpn = "one,two" });
 }
 
 TEST(client_context_without_memory)
@@ -201,31 +249,80 @@ TEST(default_context_is_there_all_at_once)
 
 /* ---- a connection ---- */
 
-static int begin(asyncio_tls_context *for_client, asyncio_tls_context *for_server)
+static asyncio_tls_context *own_context; /* around an SSL_CTX of the user's, for clients */
+
+static asyncio_tls_context *with_ssl_ctx(void (*change)(SSL_CTX *ssl_ctx))
 {
-    client_context = asyncio_tls_context_ref(for_client);
-    server_context = asyncio_tls_context_ref(for_server);
-    type = client_context->engine;
-    int r = side_init(&client, client_context, "localhost");
-    int q = side_init(&server, server_context, NULL);
-    return r < 0 ? r : q;
+    SSL_CTX *ssl_ctx = SSL_CTX_new(TLS_client_method());
+    asyncio_tls_context *context;
+
+    CHECK_INT(SSL_CTX_load_verify_locations(ssl_ctx, certificates()->root_file, NULL), 1);
+    SSL_CTX_set_verify(ssl_ctx, SSL_VERIFY_PEER, NULL);
+    change(ssl_ctx);
+    CHECK_INT(asyncio_tls_context_new(&context, ssl_ctx), 0);
+    SSL_CTX_free(ssl_ctx);
+    return context;
 }
 
 static int handshake(void)
 {
     memory_fails();
-    int r = begin(tls_contexts.client, tls_contexts.server);
-    if (r == 0)
-        r = shake_hands();
-    if (r == 0)
-        CHECK(client.engine->alpn != NULL && server.engine->alpn != NULL);
-    destroy_both();
-    return r;
+    return connects(tls_contexts.client, tls_contexts.server, "localhost");
 }
 
 TEST(handshake_without_memory)
 {
     fail_each(handshake);
+}
+
+static const char *another = "example.com";
+
+/* For want of memory nobody is taken for whom was wanted. */
+static int handshake_with_another(void)
+{
+    memory_fails();
+    int r = connects(tls_contexts.client, tls_contexts.server, another);
+    CHECK(r != 0);
+    return r == ASYNCIO_ETLSVERIFY ? 0 : r;
+}
+
+TEST(handshake_with_another_without_memory)
+{
+    fail_each(handshake_with_another);
+}
+
+/* Each request of what holds the name that is verified, and of its copy for one verification, of
+ * which OpenSSL does not look whether it was made. */
+TEST(name_is_verified_without_memory)
+{
+    openssl_memory_only_of("x509_vpm.c");
+    fail_each(handshake_with_another);
+    another = "127.0.0.2";
+    fail_each(handshake_with_another);
+    openssl_memory_only_of(NULL);
+}
+
+static int handshake_with_a_stranger(void)
+{
+    memory_fails();
+    int r = connects(own_context, tls_contexts.server, "localhost");
+    CHECK(r != 0);
+    return r == ASYNCIO_ETLSVERIFY ? 0 : r;
+}
+
+static void trusts_nobody(SSL_CTX *ssl_ctx)
+{
+    X509_STORE *store = X509_STORE_new();
+
+    CHECK(store != NULL);
+    SSL_CTX_set_cert_store(ssl_ctx, store);
+}
+
+TEST(handshake_with_a_stranger_without_memory)
+{
+    own_context = with_ssl_ctx(trusts_nobody);
+    fail_each(handshake_with_a_stranger);
+    asyncio_tls_context_unref(own_context);
 }
 
 /* Not even for the note that there was none. */
@@ -238,7 +335,7 @@ TEST(engine_without_any_memory)
     openssl_memory_fail(0, false);
     CHECK_STR(client.engine->failure, NULL);
     side_destroy(&client, client_context);
-    CHECK_INT(begin(tls_contexts.client, tls_contexts.server), 0);
+    CHECK_INT(begin(tls_contexts.client, tls_contexts.server, "localhost"), 0);
     OPENSSL_thread_stop();
     openssl_memory_fail(1, true);
     CHECK_INT(type->handshake(client.engine), -ENOMEM);
@@ -289,7 +386,7 @@ static int talk(void)
 
 static int connect_and_talk(void)
 {
-    int r = begin(tls_contexts.client, tls_contexts.server);
+    int r = begin(tls_contexts.client, tls_contexts.server, "localhost");
 
     if (r == 0)
         r = shake_hands();
@@ -306,19 +403,6 @@ TEST(data_without_memory)
 
 /* ---- verification ---- */
 
-static asyncio_tls_context *with_ssl_ctx(void (*change)(SSL_CTX *ssl_ctx))
-{
-    SSL_CTX *ssl_ctx = SSL_CTX_new(TLS_client_method());
-    asyncio_tls_context *context;
-
-    CHECK_INT(SSL_CTX_load_verify_locations(ssl_ctx, certificates()->root_file, NULL), 1);
-    SSL_CTX_set_verify(ssl_ctx, SSL_VERIFY_PEER, NULL);
-    change(ssl_ctx);
-    CHECK_INT(asyncio_tls_context_new(&context, ssl_ctx), 0);
-    SSL_CTX_free(ssl_ctx);
-    return context;
-}
-
 static int verify_without_memory(X509_STORE_CTX *store, void *arg)
 {
     (void)arg;
@@ -331,13 +415,12 @@ static void verifies_without_memory(SSL_CTX *ssl_ctx)
     SSL_CTX_set_cert_verify_callback(ssl_ctx, verify_without_memory, NULL);
 }
 
-static asyncio_tls_context *own_context;
 static int said_to_be_memory;
 
 /* That there was no memory says nothing about the certificate. */
 static int handshake_with_verification(void)
 {
-    int r = begin(own_context, tls_contexts.server);
+    int r = begin(own_context, tls_contexts.server, "localhost");
 
     if (r == 0)
         r = shake_hands();
@@ -373,7 +456,7 @@ static void refuses_without_memory(SSL_CTX *ssl_ctx)
 /* It is refused whatever can be said of it; what is said is as much as there was memory for. */
 static int handshake_refused(void)
 {
-    int r = begin(own_context, tls_contexts.server);
+    int r = begin(own_context, tls_contexts.server, "localhost");
 
     if (r == 0)
         r = shake_hands();

@@ -163,16 +163,37 @@ static void say_wrong(struct openssl_engine *engine, X509_STORE_CTX *store)
         say_certificate(engine, certificate, what);
 }
 
+/* OpenSSL copies the name to verify from the SSL into each verification, and does not look whether
+ * there was memory for that: without, it verifies no name at all. */
+static bool has_name(const struct openssl_engine *engine, X509_STORE_CTX *store)
+{
+    X509_VERIFY_PARAM *wanted = SSL_get0_param(engine->ssl);
+    X509_VERIFY_PARAM *copy = X509_STORE_CTX_get0_param(store);
+
+    if (X509_VERIFY_PARAM_get0_host(wanted, 0) != NULL)
+        return X509_VERIFY_PARAM_get0_host(copy, 0) != NULL;
+    if (engine->name == NULL)
+        return true;
+    char *address = X509_VERIFY_PARAM_get1_ip_asc(copy);
+    OPENSSL_free(address);
+    return address != NULL;
+}
+
 int verification_note(int ok, X509_STORE_CTX *store)
 {
     SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
     SSL_verify_cb users = SSL_CTX_get_verify_callback(SSL_get_SSL_CTX(ssl));
+    struct openssl_engine *engine = engine_of_bio(SSL_get_rbio(ssl));
 
+    if (ok && !has_name(engine, store)) {
+        X509_STORE_CTX_set_error(store, X509_V_ERR_OUT_OF_MEM);
+        ok = 0;
+    }
     if (users != NULL)
         ok = users(ok, store);
     if (!ok) {
         ERR_set_mark();
-        say_wrong(engine_of_bio(SSL_get_rbio(ssl)), store);
+        say_wrong(engine, store);
         ERR_pop_to_mark(); /* that there was no memory for the words is not why it is refused */
     }
     return ok;

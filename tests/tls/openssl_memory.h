@@ -11,7 +11,14 @@
 /* From now on the n-th request fails, or that and all after it; 0: none does. */
 void openssl_memory_fail(long n, bool and_on);
 
-/* How many requests there were since; and where in OpenSSL the n-th was, as "file:line". */
+/* Only requests of this file of OpenSSL's are counted and refused; NULL: all. */
+void openssl_memory_only_of(const char *file);
+
+/* Requests are neither counted nor refused. */
+void openssl_memory_pause(bool on);
+
+/* How many requests there were since; and where in OpenSSL the last was that was the n-th, as
+ * "file:line". */
 long openssl_memory_asked(void);
 const char *openssl_memory_failed_at(void);
 
