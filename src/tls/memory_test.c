@@ -302,6 +302,29 @@ TEST(name_is_verified_without_memory)
     openssl_memory_only_of(NULL);
 }
 
+static void wants_another(SSL_CTX *ssl_ctx)
+{
+    CHECK_INT(X509_VERIFY_PARAM_set1_host(SSL_CTX_get0_param(ssl_ctx), "example.com", 0), 1);
+}
+
+static int handshake_with_another_than_the_user_wants(void)
+{
+    memory_fails();
+    int r = connects(own_context, tls_contexts.server, NULL);
+    CHECK(r != 0);
+    return r == ASYNCIO_ETLSVERIFY ? 0 : r;
+}
+
+/* The name is in the SSL_CTX, and copied by OpenSSL once more, just so. */
+TEST(name_of_the_user_is_verified_without_memory)
+{
+    own_context = with_ssl_ctx(wants_another);
+    openssl_memory_only_of("x509_vpm.c");
+    fail_each(handshake_with_another_than_the_user_wants);
+    openssl_memory_only_of(NULL);
+    asyncio_tls_context_unref(own_context);
+}
+
 static int handshake_with_a_stranger(void)
 {
     memory_fails();
