@@ -411,10 +411,8 @@ static int connect_and_talk(void)
 {
     int r = begin(tls_contexts.client, tls_contexts.server, "localhost");
 
-    if (r == 0)
-        r = shake_hands();
-    if (r == 0)
-        r = talk();
+    r = r < 0 ? r : shake_hands();
+    r = r < 0 ? r : talk();
     destroy_both();
     return r;
 }
@@ -445,8 +443,7 @@ static int handshake_with_verification(void)
 {
     int r = begin(own_context, tls_contexts.server, "localhost");
 
-    if (r == 0)
-        r = shake_hands();
+    r = r < 0 ? r : shake_hands();
     if (SSL_get_verify_result(type->ssl(client.engine)) == X509_V_ERR_OUT_OF_MEM) {
         CHECK_INT(r, -ENOMEM);
         said_to_be_memory++;
@@ -481,8 +478,7 @@ static int handshake_refused(void)
 {
     int r = begin(own_context, tls_contexts.server, "localhost");
 
-    if (r == 0)
-        r = shake_hands();
+    r = r < 0 ? r : shake_hands();
     const char *failure = client.engine->failure;
     CHECK(r == ASYNCIO_ETLSVERIFY || (request > 0 && r == -ENOMEM));
     if (request == 0)
