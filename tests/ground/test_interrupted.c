@@ -48,6 +48,9 @@ FAILING(pid_t, waitpid, (pid_t pid, int *status, int options), (pid, status, opt
 /* What is opened in place of a file; negative: that itself. */
 static int instead = -1;
 
+/* How many threads begin to idle while a file is opened. */
+static int idle_meanwhile;
+
 #define OPENING(name)                                                                              \
     int __real_##name(const char *path, int flags, ...);                                           \
     int __wrap_##name(const char *path, int flags, ...);                                           \
@@ -57,6 +60,9 @@ static int instead = -1;
                                                                                                    \
         if (call_fails("open"))                                                                    \
             return -1;                                                                             \
+        if (idle_meanwhile != 0)                                                                   \
+            sys_threads_idle(idle_meanwhile);                                                      \
+        idle_meanwhile = 0;                                                                        \
         if (instead >= 0)                                                                          \
             return dup(instead);                                                                   \
         va_start(more, flags);                                                                     \
@@ -327,4 +333,21 @@ TEST(thread_count_of_odd_answers)
     CHECK(count <= 99 && count > 90); /* less those of a sanitizer */
     sys_close(instead);
     instead = -1;
+}
+
+/* Who begins to idle in between is not taken for idle, nor is anybody: nobody thinks himself alone
+ * who is not. */
+TEST(threads_that_begin_to_idle_while_they_are_counted)
+{
+    int count = sys_thread_count();
+
+    if (count < 0)
+        SKIP("no threads are counted here");
+    sys_threads_idle(1);
+    CHECK_INT(sys_thread_count(), count - 1);
+    idle_meanwhile = 1;
+    CHECK_INT(sys_thread_count(), count);
+    CHECK_INT(sys_thread_count(), count - 2);
+    sys_threads_idle(-2);
+    CHECK_INT(sys_thread_count(), count);
 }
