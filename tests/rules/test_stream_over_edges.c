@@ -107,7 +107,7 @@ static int over_pipes(void *arg)
     bool reads = arg != NULL;
     int fds[2];
 
-    if (pipe2(fds, O_CLOEXEC) < 0)
+    if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
         return -errno;
     int r = over_pipe(fds, reads);
     sys_close(fds[reads]);
