@@ -276,10 +276,11 @@ int asyncio_loop_close(asyncio_loop *loop)
         return ASYNCIO_EWRONGLOOP;
     if (loop->running)
         return -EBUSY;
-    if (loop->closed)
+    if (loop->closed || loop->closing)
         return 0;
     if (loop->backend->claim != NULL && loop->backend->claim(loop) < 0)
         return ASYNCIO_EWRONGLOOP;
+    loop->closing = true; /* whom it tells of that may call anything */
     if (loop->client != NULL)
         loop->client->closing(loop);
     watches_close(loop);

@@ -93,7 +93,7 @@ struct asyncio_loop {
     int stride;        /* how many that were */
     bool debug;
     bool virtual_time;
-    bool running, closed;
+    bool running, closing, closed;
     bool deadlocked;      /* was reported in this run, which returns -EDEADLK therefore */
     int exit_code;        /* ASYNCIO_EEXIT or -EDEADLK: ends the run; 0: none */
     int64_t polled_at_ns; /* when the kernel was asked last */

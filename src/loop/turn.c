@@ -304,7 +304,7 @@ static int begin_backend(struct asyncio_loop *loop)
 
 static int begin(struct asyncio_loop *loop)
 {
-    if (loop->closed)
+    if (loop->closed || loop->closing)
         return ASYNCIO_ECLOSED;
     if (loop->process != sys_process_id())
         return ASYNCIO_EWRONGLOOP;

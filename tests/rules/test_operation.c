@@ -314,6 +314,24 @@ OPERATION_TEST(loop_closes, unix_sockets)
     CHECK_INT(other.result, -ECANCELED);
 }
 
+static void close_once_more(struct request *request)
+{
+    CHECK_INT(asyncio_loop_close(request->ends->loop), 0);
+    CHECK_INT(asyncio_loop_run_once(request->ends->loop, 0), ASYNCIO_ECLOSED);
+}
+
+OPERATION_TEST(LOP_13_LOP_14_loop_is_closed_while_it_closes, unix_sockets)
+{
+    struct request recv = REQUEST(.then = close_once_more, .ends = ends), other = REQUEST();
+
+    asyncio_op_recv(&recv.op, ends->loop, ends->fd, recv.data, sizeof recv.data);
+    asyncio_op_recv(&other.op, ends->loop, ends->fd, other.data, sizeof other.data);
+    CHECK_INT(asyncio_loop_close(ends->loop), 0);
+    CHECK_INT(recv.done, 1);
+    CHECK_INT(other.done, 1);
+    CHECK_INT(other.result, -ECANCELED);
+}
+
 OPERATION_TEST(no_such_descriptor, unix_sockets)
 {
     struct request recv = REQUEST(), poll = REQUEST();
