@@ -2,6 +2,10 @@
 from planting import Bug
 
 BUGS = [
+    Bug("the rest of a file is dropped by a close behind it", "src/core/transport_write.c",
+        "    return send_or_queue(transport, &(asyncio_bytes){ data, size }, 1, size);",
+        "    return is_dropped(transport) ? transport_drop(transport) : "
+        "send_or_queue(transport, &(asyncio_bytes){ data, size }, 1, size);"),
     Bug("server out of descriptors sheds nothing", "src/core/accept.c",
         "    if (error == -EMFILE || error == -ENFILE)\n", "    if (false)\n"),
     Bug("client that outlives its loop is waited for by the server", "src/core/accept.c",

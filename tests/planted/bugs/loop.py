@@ -7,6 +7,8 @@ BUGS = [
         "    set_state(handle, HANDLE_CANCELLED);"),
     Bug("io_uring: refused, the loop fails", "src/loop/loop.c",
         "    *refused = r;\n", "    return r;\n"),
+    Bug("a close is not known to those who are told of it", "src/loop/loop.c",
+        "    loop->closing = true;", "    loop->closing = false;"),
     Bug("descriptor stays open when a loop fails", "src/loop/loop.c",
         "    if (r < 0)\n        sys_close(loop->wake_fd);\n    return r;", "    return r;"),
     Bug("timer overtakes those whose slot is being emptied", "src/loop/timer.c",
