@@ -271,10 +271,15 @@ TEST(the_entry_gets_its_argument_and_an_aligned_stack)
 
 /* ---- backtraces ---- */
 
-/* The function that an address lies in, by the unwind tables. */
+/* The function that an address lies in, by the unwind tables; NULL: not to be told. */
 static void *function_of(void *address)
 {
+#if defined(__ARM_EABI_UNWINDER__) /* which is asked of frames alone */
+    (void)address;
+    return NULL;
+#else
     return _Unwind_FindEnclosingFunction(address);
+#endif
 }
 
 static bool in_function(void *address, void (*fn)(struct strand *strand))
@@ -312,7 +317,7 @@ FRAME static void park_third(struct strand *strand)
 static void skip_without_unwind_tables(void)
 {
     if (function_of((char *)(uintptr_t)park_deep + 1) == NULL)
-        SKIP("built without unwind tables");
+        SKIP("no unwind tables that tell of addresses");
 }
 
 enum { DEPTH = 16 };

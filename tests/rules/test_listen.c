@@ -51,7 +51,7 @@ static int visit_path(const char *name)
 
 static bool is_socket(const char *name)
 {
-    struct stat status;
+    struct stat status = { 0 }; /* MSan does not see what lstat64() writes */
 
     return lstat(name, &status) == 0 && S_ISSOCK(status.st_mode);
 }

@@ -2,6 +2,8 @@
  * question: the C library and the simulation say the same.  And ports that are used up. */
 #include <netdb.h>
 #include <netinet/in.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "ground/memory.h"
 #include "ground/sim_parts.h"
@@ -154,12 +156,16 @@ static int new_socket(struct world *world, int type, unsigned first)
     return fd;
 }
 
-/* The first of two ports, which two sockets have: all there are. */
+/* The first of two ports, which two sockets have: all there are.  Each process begins elsewhere, for
+ * this may run many times at once. */
 static unsigned use_up(struct world *world, int type, int fds[2])
 {
     asyncio_address address = loopback(0);
+    unsigned start = (unsigned)getpid() % 5000;
 
-    for (unsigned first = 40000; first < 50000; first += 2) {
+    for (unsigned i = 0; i < 5000; i++) {
+        unsigned first = 40000 + 2 * ((start + i) % 5000);
+
         if (world->network != NULL) {
             struct sim_host *host = &world->network->hosts[0];
 
@@ -233,7 +239,17 @@ static void use_up_ports(struct world *world)
     ask_for_one_more(world, SOCK_DGRAM, send_it);
 }
 
+/* A port that is given back for a moment may be taken by another process; not again and again. */
 TEST(like_kernel_ports_used_up)
 {
-    compare(use_up_ports);
+    static struct world real, simulated;
+
+    if (test_is_torture())
+        SKIP("nothing is used but single calls, whose results are compared");
+    for (int i = 0; i < 3; i++) {
+        run_in_both(use_up_ports, &real, &simulated);
+        if (strcmp(simulated.said, real.said) == 0)
+            return;
+    }
+    CHECK_STR(simulated.said, real.said);
 }

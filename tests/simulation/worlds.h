@@ -57,19 +57,25 @@ static inline int made(struct world *world, const char *what, int fd)
 
 typedef void script(struct world *world);
 
+/* What was said in both. */
+static inline void run_in_both(script *run, struct world *real, struct world *simulated)
+{
+    *real = (struct world){ .network = NULL };
+    *simulated = (struct world){ .clock = NS_PER_S };
+    run(real);
+    simulated->network = sim_network_open(&simulated->clock);
+    CHECK(simulated->network != NULL);
+    run(simulated);
+    sim_network_close(simulated->network);
+}
+
 static inline void compare(script *run)
 {
     static struct world real, simulated;
 
     if (test_is_torture())
         SKIP("nothing is used but single calls, whose results are compared");
-    real = (struct world){ .network = NULL };
-    simulated = (struct world){ .clock = NS_PER_S };
-    run(&real);
-    simulated.network = sim_network_open(&simulated.clock);
-    CHECK(simulated.network != NULL);
-    run(&simulated);
-    sim_network_close(simulated.network);
+    run_in_both(run, &real, &simulated);
     CHECK_STR(simulated.said, real.said);
 }
 
