@@ -191,6 +191,9 @@ def build_check(cell, build, directory, log):
 # ---- a cell --------------------------------------------------------------------------------------
 
 
+FIRST_COUNT = re.compile(r"% tests passed, \d+ tests failed out of (\d+)")  # that of all
+
+
 def tested(text):
     """(tests, names of those that failed) as CTest tells them, of its last run in this text."""
     found = list(re.finditer(r"% tests passed, (\d+) tests failed out of (\d+)", text))
@@ -226,13 +229,13 @@ def choose(cell, names):
 def run_tests(cell, directory, log, jobs, failed):
     """(tests, failed, how many passed at a second go).  `failed`: none, or those of last time."""
     options = ["-j", "1" if cell.only else str(jobs), "-LE", LABELS_LEFT_OUT, "--output-on-failure"]
-    before = tested(log.text()) if failed else (0, [])
+    whole = FIRST_COUNT.search(log.text()) if failed else None
     log.run(["ctest", *options, *choose(cell, failed)], cwd=directory / "build",
             environment=SANITIZERS)
     count, names = tested(log.text())
     if not failed:
         return count, names, 0
-    return before[0] - (len(failed) - count), names, count - len(names)  # some may be no more
+    return int(whole[1]) - (len(failed) - count), names, count - len(names)  # some may be no more
 
 
 def left_out(cell, directory):

@@ -156,8 +156,8 @@ static int new_socket(struct world *world, int type, unsigned first)
     return fd;
 }
 
-/* The first of two ports, which two sockets have: all there are.  Each process begins elsewhere, for
- * this may run many times at once. */
+/* The first of two ports, which two sockets have: all there are.  Each process begins elsewhere,
+ * for this may run many times at once. */
 static unsigned use_up(struct world *world, int type, int fds[2])
 {
     asyncio_address address = loopback(0);
