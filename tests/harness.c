@@ -46,6 +46,9 @@
 #ifndef COUNTED /* ASYNCIO_COVERAGE */
 #define COUNTED 0
 #endif
+#ifndef EMULATED /* CMAKE_CROSSCOMPILING_EMULATOR */
+#define EMULATED 0
+#endif
 
 enum {
     TEST_SECONDS = 30,  /* only against hanging: the machine may be busy */
@@ -102,7 +105,9 @@ void test_needs_thread_count(void)
 
 int test_slowness(void)
 {
-    return SANITIZED || SWITCHES_BY_CALLS || COUNTED || RUNNING_ON_VALGRIND ? 6 : 1;
+    bool slow = SANITIZED || SWITCHES_BY_CALLS || COUNTED || EMULATED || RUNNING_ON_VALGRIND;
+
+    return slow ? 6 : 1;
 }
 
 /* ---- checks --------------------------------------------------------------------------------- */
