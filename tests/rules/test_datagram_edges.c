@@ -357,7 +357,7 @@ static void opens_one(asyncio_loop *loop, const asyncio_endpoint_options *option
 
     CHECK(r == 0 || test_is_torture());
     if (r == 0 && asyncio_transport_get_sockname(recorder.transport, &own) == 0)
-        CHECK_INT(((struct sockaddr *)(void *)own.data)->sa_family, family);
+        CHECK_INT(address_family(&own), family);
     end(loop, &recorder);
 }
 
