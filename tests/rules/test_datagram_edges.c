@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 
+#include "ground/address.h"
 #include "transports.h"
 
 int __wrap_sys_sendto(int fd, const void *data, size_t size, const asyncio_address *to);

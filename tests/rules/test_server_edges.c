@@ -7,6 +7,7 @@
 #include <netdb.h>
 
 #include "core/server.h"
+#include "ground/address.h"
 #include "servers.h"
 
 int __wrap_sys_accept(int listener, asyncio_address *from);
@@ -36,7 +37,7 @@ int __wrap_sys_accept(int listener, asyncio_address *from)
 
 int __wrap_sys_bind(int fd, const asyncio_address *address)
 {
-    int family = ((const struct sockaddr *)(const void *)address->data)->sa_family;
+    int family = address_family(address);
 
     kernel.binds++;
     if (kernel.bind < 0 && (kernel.family == 0 || kernel.family == family))
