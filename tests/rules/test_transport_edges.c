@@ -121,7 +121,7 @@ static void connects_pipes(asyncio_loop *loop)
 {
     struct recorder recorder = { .protocol.type = &recorder_type, .name = "" };
     asyncio_future done[2] = { 0 };
-    int fds[2];
+    int fds[2] = { -1, -1 };
 
     asyncio_loop_close(loop);
     if (pipe_to_read(&fds[0], &fds[1]) < 0)
