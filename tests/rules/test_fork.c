@@ -474,7 +474,7 @@ TEST(FRK_01_while_other_threads_hold_locks)
 #if defined(FIBER_ASAN)
     SKIP("a fork's child may find AddressSanitizer's own allocator locked");
 #endif
-#if defined(__ARM_EABI_UNWINDER__)
+#if defined(__ARM_EABI__)
     SKIP("to follow a stack takes dl_iterate_phdr's lock here, which glibc's fork leaves taken");
 #endif
     atomic_store(&stop, false);
