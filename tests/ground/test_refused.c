@@ -63,7 +63,9 @@ TEST(no_descriptors_are_told)
     int r = sys_double(0);
     CHECK(r == -EMFILE || r == -EINVAL); /* Linux: not even 0 is a number for it */
     CHECK_INT(asyncio_address_init(&address, "fe80::1%lo", 80), -EMFILE); /* not -EINVAL */
-    CHECK_INT(sys_poll((struct pollfd[2]){ { .fd = -1 }, { .fd = -1 } }, 2, 0), -EINVAL);
+    struct pollfd two[2] = { { .fd = -1 }, { .fd = -1 } };
+    int direct = poll(two, 2, 0) < 0 ? -errno : 0; /* -EINVAL; but Valgrind's limit is another */
+    CHECK_INT(sys_poll(two, 2, 0), direct);
     limit_nothing();
     CHECK(kept == 77 && given == 77);
 }

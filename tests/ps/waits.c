@@ -41,14 +41,16 @@ static int herald(void *arg)
     return fflush(stdout) == 0 ? 0 : -EIO;
 }
 
-/* The callback runs when this task has suspended.  Not inlined: it is looked for in stacks. */
+/* The callback runs when this task has suspended.  Neither this nor what it waits in is
+ * inlined: they are looked for in stacks. */
 __attribute__((noinline)) static int stand(void)
 {
+    int (*volatile to_thread)(asyncio_callback *fn, void *arg) = asyncio_to_thread;
     asyncio_handle handle = { 0 };
     int r = asyncio_loop_call_soon(asyncio_get_running_loop(), &handle, herald, NULL);
 
     if (r == 0)
-        r = asyncio_to_thread(end_of_input, NULL);
+        r = to_thread(end_of_input, NULL);
     asyncio_handle_cancel(&handle);
     return r;
 }

@@ -1,4 +1,5 @@
 /* test_context.c - the rules of context variables: who sees what is set, and when a value goes. */
+#include "ground/memory.h"
 #include "loops.h"
 
 #include <unistd.h>
@@ -419,4 +420,42 @@ TEST(a_context_is_entered_once_at_a_time)
     asyncio_context_unref(context);
     asyncio_context_unref(NULL);
     CHECK_TRACE("");
+}
+
+/* ---- without memory ---- */
+
+static bool refuses(void)
+{
+    return true;
+}
+
+static int has_none_without_memory(void *arg)
+{
+    (void)arg;
+    TRY(set(&color, "red"));
+    memory_set_refusal(refuses);
+    CHECK(asyncio_task_get_context(asyncio_current_task()) == NULL);
+    memory_set_refusal(NULL);
+    CHECK_STR(get(&color), "red"); /* nothing is lost */
+    CHECK(asyncio_task_get_context(asyncio_current_task()) != NULL);
+    CHECK_STR(get(&color), "red");
+    return 0;
+}
+
+static int awaits_one_without(void *arg)
+{
+    asyncio_task *task;
+
+    TRY(asyncio_create_task(&task, has_none_without_memory, arg, NULL));
+    int r = asyncio_task_await(task);
+    asyncio_task_unref(task);
+    return r;
+}
+
+/* The values of a task become a context when it is asked for. */
+TEST(CTX_02_the_context_of_a_task_without_memory)
+{
+    if (test_is_torture())
+        SKIP("it refuses memory itself");
+    RUN(awaits_one_without, NULL);
 }
