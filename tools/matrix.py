@@ -35,8 +35,8 @@ LEFT_OUT = {
         "Python starts the program itself, not the emulator",
     "^ground/sys_pipe_test|^rules/test_sendfile": "qemu lacks pwritev2 and preadv2 with flags",
     "@(poll|uring|sim)$|^examples|^torture|^loop|^model|^tls|^bench":
-        "Valgrind runs the suites on epoll, and the ground: while io_uring_enter() waits it lets no "
-        "other thread of the program go on",
+        "Valgrind runs the suites on epoll, and the ground: while io_uring_enter() waits it lets "
+        "no other thread of the program go on",
 }
 ALWAYS, SERVERS, SCALE, PROGRAMS, STARTED, FLAGS, SLOW = (
     [list(LEFT_OUT)[0], list(LEFT_OUT)[1]], *([pattern] for pattern in list(LEFT_OUT)[2:]))

@@ -108,6 +108,7 @@ static void wrong_thread(asyncio_loop *loop)
 
 TEST(DBG_02_calls_from_the_wrong_thread_are_refused)
 {
+    log_allow("a callback took"); /* where the machine is busy, or emulated */
     with_loop(wrong_thread);
 }
 
@@ -170,8 +171,7 @@ static int fails(void *arg)
 
 static bool says_origin;
 
-static int looks_for_origin(asyncio_loop *loop, void *arg,
-                            const asyncio_exception_context *context)
+static int looks_for_origin(asyncio_loop *loop, void *arg, const asyncio_exception_context *context)
 {
     (void)loop;
     (void)arg;
