@@ -103,6 +103,12 @@ void test_needs_thread_count(void)
         SKIP("where threads cannot be counted no deadlock is found");
 }
 
+void test_needs_kernel(const char *reason)
+{
+    if (RUNNING_ON_VALGRIND)
+        SKIP(reason);
+}
+
 int test_slowness(void)
 {
     bool slow = SANITIZED || SWITCHES_BY_CALLS || COUNTED || EMULATED || RUNNING_ON_VALGRIND;

@@ -47,6 +47,9 @@ bool test_is_torture(void);
  * be (torture): then there is none. */
 void test_needs_thread_count(void);
 
+/* Skips a test of what only the kernel does, where Valgrind answers in its place: `reason`. */
+void test_needs_kernel(const char *reason);
+
 /* How many times longer than on a bare machine things may take here: sanitizers, Valgrind. */
 int test_slowness(void);
 
