@@ -17,54 +17,16 @@
 #include "harness.h"
 #include "tls/certificates.h"
 #include "tls/engines.h"
+#include "tls/memory_runs.h"
 #include "tls/openssl_memory.h"
 
 /* ---- runs ---- */
 
 enum { EACH_AT_BEGIN = 40, EACH_AT_END = 40, SOME = 30 };
 
-static long request; /* that fails in this run; 0: none */
-static int lacks;    /* how many runs had no memory, by their own account */
-
-/* From here on in a run. */
-static void memory_fails(void)
-{
-    if (test_is_torture())
-        openssl_memory_torture(true);
-    else
-        openssl_memory_fail(request, false);
-}
-
-static void memory_suffices(void)
-{
-    openssl_memory_torture(false);
-    openssl_memory_fail(0, false);
-}
-
 static bool has_name(int r)
 {
     return r == 0 || r == -ENOMEM || r == ASYNCIO_ETLS || r == ASYNCIO_ETLSVERIFY;
-}
-
-/* Returns how many requests there were. */
-static long run_once(int (*run)(void), long n)
-{
-    long ever = openssl_memory_ever_asked();
-
-    request = n;
-    int r = run();
-    long count = openssl_memory_asked();
-    lacks += r == -ENOMEM;
-    if (n == 0 ? r != 0 : !has_name(r))
-        FAIL("%s at %s, request %ld", asyncio_error_name(r), openssl_memory_failed_at(), n);
-    if (ERR_peek_error() != 0)
-        FAIL("the queue of errors is not empty after %s, request %ld", openssl_memory_failed_at(),
-             n);
-    if (n > 0 && *openssl_memory_left_since(ever) != '\0')
-        FAIL("left behind after %s, request %ld: %s", openssl_memory_failed_at(), n,
-             openssl_memory_left_since(ever));
-    memory_suffices();
-    return count;
 }
 
 static long next(long n, long count)
@@ -76,22 +38,12 @@ static long next(long n, long count)
     return n + step < end ? n + step : end;
 }
 
-/* The first runs get what OpenSSL keeps. */
 static void fail_each(int (*run)(void))
 {
-    if (test_is_torture()) {
-        run();
-        memory_suffices();
-        return;
-    }
-    run_once(run, 0);
-    run_once(run, 0);
-    long count = run_once(run, 0);
-    for (long n = 1; n <= count; n = next(n, count)) {
-        run_once(run, n);
-        run_once(run, 0);
-    }
-    CHECK(lacks > 0);
+    struct memory_runs runs = { .run = run, .has_name = has_name, .next = next };
+    long lacks = memory_runs(&runs);
+
+    CHECK(lacks > 0 || test_is_torture());
 }
 
 /* ---- contexts ---- */
@@ -147,7 +99,7 @@ static int made(bool server_side, const asyncio_tls_options *options)
         openssl_memory_pause(true);
         *(server_side ? &host : &guest) = context;
         int q = connects(guest, host, "localhost");
-        CHECK(request > 0 ? has_name(q) : q == 0);
+        CHECK(memory_request() > 0 ? has_name(q) : q == 0);
         q = connects(guest, host, "example.com");
         CHECK(q == ASYNCIO_ETLSVERIFY || q == ASYNCIO_ETLS);
         openssl_memory_pause(false);
@@ -480,8 +432,8 @@ static int handshake_refused(void)
 
     r = r < 0 ? r : shake_hands();
     const char *failure = client.engine->failure;
-    CHECK(r == ASYNCIO_ETLSVERIFY || (request > 0 && r == -ENOMEM));
-    if (request == 0)
+    CHECK(r == ASYNCIO_ETLSVERIFY || (memory_request() > 0 && r == -ENOMEM));
+    if (memory_request() == 0)
         CHECK_STR(failure, "application verification failure: the certificate of CN=root, issued "
                            "by CN=root");
     else if (failure != NULL && strchr(failure, '?') != NULL)

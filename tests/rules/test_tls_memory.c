@@ -6,66 +6,8 @@
  * engines and contexts do about it is in tls/memory_test.
  */
 #include "tls.h"
+#include "tls/memory_runs.h"
 #include "tls/openssl_memory.h"
-
-static long request; /* that fails in this run; 0: none */
-
-static void memory_fails(void)
-{
-    if (test_is_torture())
-        openssl_memory_torture(true);
-    else
-        openssl_memory_fail(request, false);
-}
-
-static void memory_suffices(void)
-{
-    openssl_memory_torture(false);
-    openssl_memory_fail(0, false);
-}
-
-/* ---- runs ---- */
-
-/* The side that had no memory, or OpenSSL's own words for it; the other side, whose peer is gone.
- */
-static bool has_name(int r)
-{
-    return r == 0 || r == -ENOMEM || r == ASYNCIO_ETLS || r == ASYNCIO_ETLSVERIFY ||
-           r == ASYNCIO_EINCOMPLETE || r == -ECONNRESET || r == -EPIPE;
-}
-
-static long run_once(int (*run)(void), long n)
-{
-    long ever = openssl_memory_ever_asked();
-
-    request = n;
-    int r = run();
-    long count = openssl_memory_asked();
-    if (n == 0 ? r != 0 : !has_name(r))
-        FAIL("%s at %s, request %ld", asyncio_error_name(r), openssl_memory_failed_at(), n);
-    if (n > 0 && *openssl_memory_left_since(ever) != '\0')
-        FAIL("left behind after %s, request %ld: %s", openssl_memory_failed_at(), n,
-             openssl_memory_left_since(ever));
-    memory_suffices();
-    return count;
-}
-
-/* Of every `step`-th request.  What OpenSSL keeps for good it has got after the first runs. */
-static void fail_each(int (*run)(void), long step, long first)
-{
-    if (test_is_torture()) {
-        run();
-        memory_suffices();
-        return;
-    }
-    run_once(run, 0);
-    run_once(run, 0);
-    long count = run_once(run, 0);
-    for (long n = first; n <= count; n += step) {
-        run_once(run, n);
-        run_once(run, 0);
-    }
-}
 
 /* ---- a connection ---- */
 
@@ -175,27 +117,53 @@ static int run_connection(void)
     return ERR_peek_error() == 0 ? r : -EPROTO;
 }
 
+/* ---- runs ---- */
+
+/* The side that had no memory, or OpenSSL's own words for it; the other side, whose peer is gone.
+ */
+static bool has_name(int r)
+{
+    return r == 0 || r == -ENOMEM || r == ASYNCIO_ETLS || r == ASYNCIO_ETLSVERIFY ||
+           r == ASYNCIO_EINCOMPLETE || r == -ECONNRESET || r == -EPIPE;
+}
+
+static long step = 61;
+
+static long next(long n, long all)
+{
+    (void)all;
+    return n + step;
+}
+
+static void fail_some(long first)
+{
+    struct memory_runs runs = { run_connection, has_name, next, first };
+
+    CHECK(memory_runs(&runs) > 0 || test_is_torture());
+}
+
 /* In several tests, and not each, for the time that it takes. */
 TEST(connections_without_memory_1)
 {
-    fail_each(run_connection, 61, 1);
+    fail_some(1);
 }
 
 TEST(connections_without_memory_2)
 {
-    fail_each(run_connection, 61, 23);
+    fail_some(23);
 }
 
 TEST(connections_without_memory_3)
 {
-    fail_each(run_connection, 61, 45);
+    fail_some(45);
 }
 
 /* Data, new keys and the end: each. */
 TEST(data_without_memory)
 {
     after_the_handshake = true;
-    fail_each(run_connection, 1, 1);
+    step = 1;
+    fail_some(1);
 }
 
 /* ---- the default context ---- */
