@@ -16,22 +16,6 @@ TEST(uring_answers)
 
 #include "uring_kernel.h"
 
-static int stop_soon(void *arg)
-{
-    asyncio_loop_stop(arg);
-    return 0;
-}
-
-/* A whole run, at whose end everything is taken back. */
-static void run_until_stopped(asyncio_loop *loop)
-{
-    asyncio_handle handle = { 0 };
-
-    if (asyncio_loop_call_soon(loop, &handle, stop_soon, loop) == 0)
-        asyncio_ignore(asyncio_loop_run_forever(loop));
-    asyncio_handle_cancel(&handle);
-}
-
 static void ends_with(asyncio_loop *loop, struct receive *receive, int expected)
 {
     turns(loop, receive);

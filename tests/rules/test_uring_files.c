@@ -248,12 +248,6 @@ URING_FILE_TEST(under_way_at_the_close_of_its_loop)
         check_data(read, SIZE);
 }
 
-static int stop(void *arg)
-{
-    asyncio_loop_stop(arg);
-    return 0;
-}
-
 #if defined(ASYNCIO_URING)
 
 /* One that is slow: a pipe, handed to the kernel as if it were a file. */
@@ -277,7 +271,7 @@ URING_FILE_TEST(given_back_at_the_end_of_a_run)
     int pipes[2];
 
     (void)fd;
-    if (pipe2(pipes, O_CLOEXEC) < 0 || asyncio_loop_call_soon(loop, &stopper, stop, loop) < 0)
+    if (pipe2(pipes, O_CLOEXEC) < 0 || asyncio_loop_call_soon(loop, &stopper, stop_it, loop) < 0)
         return;
     int r = start_slow_read(loop, &the_read, pipes[0]);
     CHECK_INT(asyncio_loop_run_forever(loop), 0);
@@ -302,7 +296,7 @@ URING_FILE_TEST(under_way_at_the_end_of_a_run)
 {
     asyncio_handle stopper = { 0 };
 
-    if (asyncio_loop_call_soon(loop, &stopper, stop, loop) < 0)
+    if (asyncio_loop_call_soon(loop, &stopper, stop_it, loop) < 0)
         return;
     struct file_read *read = start_read(loop, fd, 0);
     CHECK_INT(asyncio_loop_run_forever(loop), 0);

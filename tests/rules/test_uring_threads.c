@@ -20,21 +20,6 @@ int __wrap_sys_thread_id(void)
 
 /* ---- threads ---- */
 
-static int stop_soon(void *arg)
-{
-    asyncio_loop_stop(arg);
-    return 0;
-}
-
-static void run_until_stopped(asyncio_loop *loop)
-{
-    asyncio_handle handle = { 0 };
-
-    if (asyncio_loop_call_soon(loop, &handle, stop_soon, loop) == 0)
-        asyncio_ignore(asyncio_loop_run_forever(loop));
-    asyncio_handle_cancel(&handle);
-}
-
 static void *runs(void *arg)
 {
     run_until_stopped(arg);

@@ -94,6 +94,16 @@ static inline void turns(asyncio_loop *loop, const struct receive *receive)
         turn(loop);
 }
 
+/* A whole run, at whose end everything is taken back. */
+static inline void run_until_stopped(asyncio_loop *loop)
+{
+    asyncio_handle handle = { 0 };
+
+    if (asyncio_loop_call_soon(loop, &handle, stop_it, loop) == 0)
+        asyncio_ignore(asyncio_loop_run_forever(loop));
+    asyncio_handle_cancel(&handle);
+}
+
 static inline void with_sockets(void (*body)(asyncio_loop *loop, struct sockets *sockets))
 {
     asyncio_loop *loop = proactor();
