@@ -6,43 +6,18 @@
  * seed of a run that fails is in its message.
  */
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "transports.h"
+#include "wild.h"
 
 enum { SEEDS = 200, STEPS = 60, ENDS = 3 };
 
 struct one {
+    struct heard heard;
     asyncio_future done;
-    struct wild *wild; /* NULL: freed */
     asyncio_address address;
-    int made, lost;
-    bool wrong;
-};
-
-struct wild {
-    asyncio_protocol protocol;
-    struct one *one;
-    asyncio_transport *transport; /* a reference */
-    bool paused;
 };
 
 static struct one ends[ENDS];
-static uint32_t state;
-static unsigned calm; /* the higher, the less often it ends */
-
-static uint32_t next_random(uint32_t limit)
-{
-    state ^= state << 13;
-    state ^= state >> 17;
-    state ^= state << 5;
-    return state % limit;
-}
-
-static struct wild *wild_of(asyncio_protocol *protocol)
-{
-    return (struct wild *)(void *)protocol; /* its first member */
-}
 
 static void send_some(struct wild *wild)
 {
@@ -82,49 +57,15 @@ static void act(struct wild *wild)
 
 static void made(asyncio_protocol *protocol, asyncio_transport *transport)
 {
-    struct wild *wild = wild_of(protocol);
-
-    wild->one->made++;
-    wild->transport = asyncio_transport_ref(transport);
-    act(wild);
-}
-
-static void lost(asyncio_protocol *protocol, int error)
-{
-    struct wild *wild = wild_of(protocol);
-
-    (void)error;
-    act(wild);
-    wild->one->lost++;
-    wild->one->wild = NULL;
-    asyncio_transport_unref(wild->transport);
-    free(wild);
-}
-
-static void pause_writing(asyncio_protocol *protocol)
-{
-    struct wild *wild = wild_of(protocol);
-
-    wild->one->wrong = wild->one->wrong || wild->paused;
-    wild->paused = true;
-    act(wild);
-}
-
-static void resume_writing(asyncio_protocol *protocol)
-{
-    struct wild *wild = wild_of(protocol);
-
-    wild->one->wrong = wild->one->wrong || !wild->paused;
-    wild->paused = false;
-    act(wild);
+    wild_made(wild_of(protocol), transport);
+    act(wild_of(protocol));
 }
 
 static int datagram_received(asyncio_protocol *protocol, const void *data, size_t size,
                              const asyncio_address *from)
 {
     (void)from;
-    for (size_t i = 0; i < size; i++)
-        state += ((const unsigned char *)data)[i]; /* all of it is there to be read */
+    read_all(data, size);
     act(wild_of(protocol));
     return 0;
 }
@@ -158,38 +99,38 @@ static void open_one(asyncio_loop *loop, struct one *one, int i, bool local)
 {
     asyncio_endpoint_options options = { .local_host = "127.0.0.1" };
 
-    *one = (struct one){ .wild = calloc(1, sizeof *one->wild) };
-    if (one->wild == NULL)
+    struct wild *wild = calloc(1, sizeof *wild);
+
+    *one = (struct one){ .heard = { .wild = wild } };
+    if (wild == NULL)
         return;
-    one->wild->protocol.type = &wild_type;
-    one->wild->one = one;
+    *wild = (struct wild){ .protocol = { &wild_type }, .heard = &one->heard };
     if (local)
         options = (asyncio_endpoint_options){ .local_path = path_of(i) };
-    asyncio_loop_create_datagram_endpoint(loop, &one->done, &one->wild->protocol, &options);
+    asyncio_loop_create_datagram_endpoint(loop, &one->done, &wild->protocol, &options);
     int r = asyncio_loop_run_until_complete(loop, &one->done);
-    if (r == 0 && one->wild != NULL)
-        asyncio_ignore(asyncio_transport_get_sockname(one->wild->transport, &one->address));
+    if (r == 0 && one->heard.wild != NULL)
+        asyncio_ignore(asyncio_transport_get_sockname(wild->transport, &one->address));
 }
 
-static void check_one(struct one *one, unsigned seed)
+static void check_one(const struct heard *heard, unsigned seed)
 {
-    if (one->made != one->lost || one->made > 1 || one->wrong)
-        FAIL("seed %u: %d made, %d lost%s", seed, one->made, one->lost,
-             one->wrong ? ", wrong" : "");
-    free(one->wild);
+    if (!heard_well(heard))
+        FAIL("seed %u: %d made, %d lost%s", seed, heard->made, heard->lost,
+             heard->wrong ? ", wrong" : "");
+    free(heard->wild);
 }
 
 static void run(asyncio_loop *loop, unsigned seed)
 {
-    state = seed * 7919 + 1;
-    calm = 1 + next_random(30);
+    begin_chance(seed);
     bool local = next_random(2) == 0;
     for (int i = 0; i < ENDS; i++)
         ends[i].address.size = 0;
     for (int i = 0; i < ENDS; i++)
         open_one(loop, &ends[i], i, local);
     for (uint32_t i = next_random(STEPS); i > 0; i--) {
-        struct wild *wild = ends[next_random(ENDS)].wild;
+        struct wild *wild = ends[next_random(ENDS)].heard.wild;
 
         if (wild != NULL && wild->transport != NULL)
             act(wild);
@@ -197,7 +138,7 @@ static void run(asyncio_loop *loop, unsigned seed)
     }
     asyncio_loop_close(loop);
     for (int i = 0; i < ENDS; i++) {
-        check_one(&ends[i], seed);
+        check_one(&ends[i].heard, seed);
         CHECK(unlink(path_of(i)) < 0 || test_is_torture()); /* it was removed */
     }
 }

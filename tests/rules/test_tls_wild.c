@@ -5,49 +5,34 @@
  * future of one result, and that nothing is used that is gone: the protocols free themselves.  The
  * seed of a run that fails is in its message.
  */
-#include <stdlib.h>
-
 #include "core/transport_tls.h"
 #include "tls/certificates.h"
-#include "transports.h"
+#include "wild.h"
 
 enum { SEEDS = 200, STEPS = 60, UPGRADES = 3 };
 
 struct one {
+    struct heard heard;
     asyncio_future done, upgraded[UPGRADES], file_sent;
     asyncio_transport *inner[UPGRADES];
     int64_t sent;
-    struct wild *wild; /* NULL: freed */
     asyncio_transport *below;
-    int made, lost, upgrades;
-    bool server, wrong, sending;
+    int upgrades;
+    bool server, sending;
 };
 
-struct wild {
-    asyncio_protocol protocol;
-    struct one *one;
-    asyncio_transport *transport; /* a reference */
-    bool paused;
+struct party {
+    struct wild wild;
     char buffer[700];
 };
 
-static uint32_t state;
 static int file;
 static asyncio_loop *the_loop;
-static unsigned calm;      /* the higher, the less often it ends */
 static bool upgrade_first; /* both, before they say anything */
 
-static uint32_t next_random(uint32_t limit)
+static struct one *one_of(const struct wild *wild)
 {
-    state ^= state << 13;
-    state ^= state >> 17;
-    state ^= state << 5;
-    return state % limit;
-}
-
-static struct wild *wild_of(asyncio_protocol *protocol)
-{
-    return (struct wild *)(void *)protocol; /* its first member */
+    return CONTAINER_OF(wild->heard, struct one, heard);
 }
 
 static void write_some(struct wild *wild)
@@ -60,7 +45,7 @@ static void write_some(struct wild *wild)
 
 static void start_inner(struct wild *wild)
 {
-    struct one *one = wild->one;
+    struct one *one = one_of(wild);
     bool server = one->upgrades == 0 ? one->server : next_random(2) == 0;
 
     if (one->upgrades == UPGRADES)
@@ -74,7 +59,7 @@ static void start_inner(struct wild *wild)
 
 static void send_file(struct wild *wild)
 {
-    struct one *one = wild->one;
+    struct one *one = one_of(wild);
 
     if (one->sending)
         return;
@@ -84,7 +69,7 @@ static void send_file(struct wild *wild)
 
 static void end_somehow(struct wild *wild)
 {
-    struct one *one = wild->one;
+    struct one *one = one_of(wild);
 
     switch (next_random(5)) {
     case 0: asyncio_transport_abort(wild->transport); break;
@@ -100,7 +85,7 @@ static void end_somehow(struct wild *wild)
 /* The one that is there now. */
 static void find_transport(struct wild *wild)
 {
-    const struct one *one = wild->one;
+    const struct one *one = one_of(wild);
     asyncio_transport *inner = one->upgrades > 0 ? one->inner[one->upgrades - 1] : NULL;
 
     if (inner == NULL || inner == wild->transport || next_random(4) == 0)
@@ -111,7 +96,7 @@ static void find_transport(struct wild *wild)
 
 static void act(struct wild *wild)
 {
-    struct one *one = wild->one;
+    struct one *one = one_of(wild);
 
     find_transport(wild);
     switch (next_random(14)) {
@@ -151,58 +136,28 @@ static void made(asyncio_protocol *protocol, asyncio_transport *transport)
 {
     struct wild *wild = wild_of(protocol);
 
-    wild->one->made++;
-    wild->transport = asyncio_transport_ref(transport);
+    wild_made(wild, transport);
     if (upgrade_first)
         start_inner(wild);
     else
         act(wild);
 }
 
-static void lost(asyncio_protocol *protocol, int error)
-{
-    struct wild *wild = wild_of(protocol);
-
-    (void)error;
-    act(wild);
-    wild->one->lost++;
-    wild->one->wild = NULL;
-    asyncio_transport_unref(wild->transport);
-    free(wild);
-}
-
-static void pause_writing(asyncio_protocol *protocol)
-{
-    struct wild *wild = wild_of(protocol);
-
-    wild->one->wrong = wild->one->wrong || wild->paused;
-    wild->paused = true;
-    act(wild);
-}
-
-static void resume_writing(asyncio_protocol *protocol)
-{
-    struct wild *wild = wild_of(protocol);
-
-    wild->one->wrong = wild->one->wrong || !wild->paused;
-    wild->paused = false;
-    act(wild);
-}
-
 static int data_received(asyncio_protocol *protocol, const void *data, size_t size)
 {
-    for (size_t i = 0; i < size; i++)
-        state += ((const unsigned char *)data)[i]; /* all of it is there to be read */
+    read_all(data, size);
     act(wild_of(protocol));
     return next_random(40 * calm) == 0 ? -EIO : 0;
 }
 
 static int get_buffer(asyncio_protocol *protocol, size_t hint, void **data, size_t *size)
 {
+    struct party *party = CONTAINER_OF(wild_of(protocol), struct party, wild);
+
     (void)hint;
-    act(wild_of(protocol));
-    *data = wild_of(protocol)->buffer;
-    *size = 1 + next_random(sizeof wild_of(protocol)->buffer);
+    act(&party->wild);
+    *data = party->buffer;
+    *size = 1 + next_random(sizeof party->buffer);
     return 0;
 }
 
@@ -235,14 +190,16 @@ static int open_one(struct one *one, int fd, bool server)
                                                server ? tls_contexts.server : tls_contexts.client,
                                            .name = server ? NULL : "localhost",
                                            .server_side = server };
+    struct party *party = calloc(1, sizeof *party);
     struct tls_socket both;
     int r = -ENOMEM;
 
-    *one = (struct one){ .wild = calloc(1, sizeof *one->wild), .server = server };
-    if (one->wild != NULL) {
-        one->wild->protocol.type = next_random(2) == 0 ? &plain : &buffered;
-        one->wild->one = one;
-        r = tls_socket_new(&both, the_loop, &one->wild->protocol, &settings, fd, NULL);
+    *one = (struct one){ .server = server };
+    if (party != NULL) {
+        one->heard.wild = &party->wild;
+        party->wild.protocol.type = next_random(2) == 0 ? &plain : &buffered;
+        party->wild.heard = &one->heard;
+        r = tls_socket_new(&both, the_loop, &party->wild.protocol, &settings, fd, NULL);
     }
     if (r < 0) {
         sys_close(fd);
@@ -255,11 +212,12 @@ static int open_one(struct one *one, int fd, bool server)
 
 static void check_one(struct one *one, unsigned seed)
 {
-    bool opened = one->below != NULL, fine = one->made == one->lost && one->made <= 1;
+    const struct heard *heard = &one->heard;
+    bool fine = heard_well(heard);
 
-    if (opened)
+    if (one->below != NULL) /* it was opened */
         fine = fine && asyncio_future_done(&one->done) &&
-               (asyncio_future_result(&one->done) == 0) == (one->made == 1);
+               (asyncio_future_result(&one->done) == 0) == (heard->made == 1);
     for (int i = 0; i < one->upgrades; i++) {
         fine = fine && asyncio_future_done(&one->upgraded[i]);
         asyncio_ignore(asyncio_future_result(&one->upgraded[i]));
@@ -267,20 +225,20 @@ static void check_one(struct one *one, unsigned seed)
     if (one->sending)
         fine = fine && asyncio_future_done(&one->file_sent) &&
                asyncio_future_result(&one->file_sent) != 1;
-    if (!fine || one->wrong)
-        FAIL("seed %u: %d made, %d lost, %d upgrades%s%s", seed, one->made, one->lost,
-             one->upgrades, one->sending ? ", a file" : "", one->wrong ? ", wrong" : "");
-    free(one->wild);
+    if (!fine)
+        FAIL("seed %u: %d made, %d lost, %d upgrades%s%s", seed, heard->made, heard->lost,
+             one->upgrades, one->sending ? ", a file" : "", heard->wrong ? ", wrong" : "");
+    if (heard->wild != NULL)
+        free(CONTAINER_OF(heard->wild, struct party, wild));
     asyncio_transport_unref(one->below);
 }
 
 static void run(unsigned seed)
 {
-    struct one a = { .made = 0 }, b = { .made = 0 };
+    struct one a = { .upgrades = 0 }, b = { .upgrades = 0 };
     int fds[2] = { -1, -1 };
 
-    state = seed * 7919 + 1;
-    calm = 1 + next_random(30);
+    begin_chance(seed);
     upgrade_first = next_random(3) == 0;
     the_loop = loop_for_test();
     if (the_loop == NULL)
@@ -293,7 +251,7 @@ static void run(unsigned seed)
             asyncio_ignore(open_one(&b, fds[1], true));
     }
     for (uint32_t i = next_random(STEPS); i > 0; i--) {
-        struct wild *wild = next_random(2) == 0 ? a.wild : b.wild;
+        struct wild *wild = next_random(2) == 0 ? a.heard.wild : b.heard.wild;
 
         if (wild != NULL && wild->transport != NULL)
             act(wild);
