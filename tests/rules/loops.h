@@ -49,6 +49,24 @@ static inline void drain(asyncio_loop *loop)
         asyncio_ignore(asyncio_loop_run_once(loop, INFINITY));
 }
 
+/* A callback that says how often it is still to come, and comes so often. */
+struct countdown {
+    asyncio_loop *loop;
+    asyncio_handle handle;
+    int left;
+};
+
+static inline int count_down(void *arg)
+{
+    struct countdown *countdown = arg;
+
+    trace("%d", countdown->left);
+    if (--countdown->left > 0)
+        asyncio_ignore(
+            asyncio_loop_call_soon(countdown->loop, &countdown->handle, count_down, countdown));
+    return 0;
+}
+
 static inline int stop_it(void *arg)
 {
     asyncio_loop_stop(arg);

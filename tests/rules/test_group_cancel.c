@@ -1,13 +1,6 @@
 /* test_group_cancel.c - task groups: requests from outside, their own, and both (TGR-10..15, 20,
  * 24, 25). */
-#include "scopes.h"
-
-static const int eio = -EIO, eperm = -EPERM;
-
-static void *result(const int *value)
-{
-    return (void *)(uintptr_t)value;
-}
+#include "groups.h"
 
 /* Sleeps, says how that ended, and takes a second to clean up, in which it can be cancelled once
  * more; returns what `fails_with` points to if that is not NULL. */
