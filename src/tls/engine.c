@@ -10,17 +10,11 @@
 
 /* ---- making ---- */
 
-/* SSL_new() does not look whether there was memory to copy a name of the user's. */
-static bool has_host_of(SSL *ssl, SSL_CTX *ssl_ctx)
-{
-    return X509_VERIFY_PARAM_get0_host(SSL_CTX_get0_param(ssl_ctx), 0) == NULL ||
-           X509_VERIFY_PARAM_get0_host(SSL_get0_param(ssl), 0) != NULL;
-}
-
 static int make_ssl(struct openssl_engine *engine, const struct openssl_context *context)
 {
     engine->ssl = SSL_new(context->ssl_ctx);
-    if (engine->ssl == NULL || !has_host_of(engine->ssl, context->ssl_ctx))
+    if (engine->ssl == NULL ||
+        !verifies_whom(SSL_get0_param(engine->ssl), SSL_CTX_get0_param(context->ssl_ctx)))
         return 0;
     BIO *bio = engine_bio_new(context->bio_method, engine);
     if (bio == NULL)

@@ -267,14 +267,30 @@ static int handshake_with_another_than_the_user_wants(void)
     return r == ASYNCIO_ETLSVERIFY ? 0 : r;
 }
 
-/* The name is in the SSL_CTX, and copied by OpenSSL once more, just so. */
-TEST(name_of_the_user_is_verified_without_memory)
+static void wants_another_address(SSL_CTX *ssl_ctx)
 {
-    own_context = with_ssl_ctx(wants_another);
+    CHECK_INT(X509_VERIFY_PARAM_set1_ip_asc(SSL_CTX_get0_param(ssl_ctx), "127.0.0.2"), 1);
+}
+
+static void check_verified(void (*want)(SSL_CTX *ssl_ctx))
+{
+    own_context = with_ssl_ctx(want);
     openssl_memory_only_of("x509_vpm.c");
     fail_each(handshake_with_another_than_the_user_wants);
     openssl_memory_only_of(NULL);
+    fail_each(handshake_with_another_than_the_user_wants);
     asyncio_tls_context_unref(own_context);
+}
+
+/* The name is in the SSL_CTX, and copied by OpenSSL once more, just so. */
+TEST(name_of_the_user_is_verified_without_memory)
+{
+    check_verified(wants_another);
+}
+
+TEST(address_of_the_user_is_verified_without_memory)
+{
+    check_verified(wants_another_address);
 }
 
 static int handshake_with_a_stranger(void)

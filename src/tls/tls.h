@@ -64,6 +64,10 @@ struct openssl_engine *engine_of_bio(BIO *bio);
 
 int name_apply(struct openssl_engine *engine, const char *name);
 
+/* Whether a copy, by OpenSSL, of what is to be verified wants the peer that the original wants.  It
+ * does not look whether there was memory for that, and without would verify nobody's name. */
+bool verifies_whom(X509_VERIFY_PARAM *copy, X509_VERIFY_PARAM *original);
+
 /* Notes, as a verification callback of its SSL, what was found to be wrong. */
 int verification_note(int ok, X509_STORE_CTX *store);
 

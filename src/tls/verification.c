@@ -66,6 +66,24 @@ int name_apply(struct openssl_engine *engine, const char *name)
     return set ? 0 : failure_take(&engine->engine.failure);
 }
 
+static bool has_address(X509_VERIFY_PARAM *param)
+{
+    ERR_set_mark();
+    char *address = X509_VERIFY_PARAM_get1_ip_asc(param);
+
+    OPENSSL_free(address);
+    ERR_pop_to_mark(); /* that there is none is an error of OpenSSL's */
+    return address != NULL;
+}
+
+bool verifies_whom(X509_VERIFY_PARAM *copy, X509_VERIFY_PARAM *original)
+{
+    if (X509_VERIFY_PARAM_get0_host(original, 0) != NULL &&
+        X509_VERIFY_PARAM_get0_host(copy, 0) == NULL)
+        return false;
+    return !has_address(original) || has_address(copy);
+}
+
 /* ---- what was found ---- */
 
 /* What is no letter, digit or sign of ASCII, which a peer may have put in, is shown as '?'. */
@@ -163,20 +181,16 @@ static void say_wrong(struct openssl_engine *engine, X509_STORE_CTX *store)
         say_certificate(engine, certificate, what);
 }
 
-/* OpenSSL copies the name to verify from the SSL into each verification, and does not look whether
- * there was memory for that: without, it verifies no name at all. */
+/* Of one that was given by its address there is no more than a copy of it, so that the SSL's may be
+ * missing for want of memory alone; but an address of the library's own is known to be there. */
 static bool has_name(const struct openssl_engine *engine, X509_STORE_CTX *store)
 {
     X509_VERIFY_PARAM *wanted = SSL_get0_param(engine->ssl);
     X509_VERIFY_PARAM *copy = X509_STORE_CTX_get0_param(store);
 
-    if (X509_VERIFY_PARAM_get0_host(wanted, 0) != NULL)
-        return X509_VERIFY_PARAM_get0_host(copy, 0) != NULL;
-    if (engine->name == NULL)
-        return true;
-    char *address = X509_VERIFY_PARAM_get1_ip_asc(copy);
-    OPENSSL_free(address);
-    return address != NULL;
+    if (engine->name != NULL && X509_VERIFY_PARAM_get0_host(wanted, 0) == NULL)
+        return has_address(copy);
+    return verifies_whom(copy, wanted);
 }
 
 int verification_note(int ok, X509_STORE_CTX *store)
