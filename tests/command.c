@@ -150,6 +150,7 @@ int main(int argc, char **argv)
     char **arg = argv + 1;
 
     (void)argc;
+    harness.arguments = argv;
     for (; *arg && (*arg)[0] == '-'; arg++) {
         if (parse_flag(&command, *arg))
             continue;

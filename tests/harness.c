@@ -79,6 +79,11 @@ void test_skip(const char *reason)
     _exit(0);
 }
 
+char **test_arguments(void)
+{
+    return harness.arguments;
+}
+
 bool test_is_torture(void)
 {
     return harness.torturing;

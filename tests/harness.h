@@ -40,6 +40,9 @@ void test_register(struct test *test);
 #define SKIP(reason) test_skip(reason)
 __attribute__((noreturn)) void test_skip(const char *reason);
 
+/* Those of this program: what main() was given, in its place. */
+char **test_arguments(void);
+
 /* Whether this is a torture run, for the few tests that must know. */
 bool test_is_torture(void);
 

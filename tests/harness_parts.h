@@ -20,6 +20,7 @@ struct harness {
     int count;                    /* of the selected */
     int current;                  /* its place among them, in its process */
     bool without_fork, torturing; /* as the command line wants */
+    char **arguments;
 };
 
 extern struct harness harness;

@@ -35,14 +35,6 @@ TEST(place_in_the_kernels_library)
 
 /* ---- a program's own name, which is what it was started as ---- */
 
-static char **arguments;
-
-/* glibc hands its arguments to it. */
-__attribute__((constructor)) static void keep_arguments(int count, char **list)
-{
-    arguments = count > 0 ? list : NULL;
-}
-
 static void nameless(void)
 {
 }
@@ -51,7 +43,7 @@ static void nameless(void)
 static const char *program_name_as(char *name)
 {
     static char text[256];
-    char *before = arguments[0];
+    char **arguments = test_arguments(), *before = arguments[0];
 
     arguments[0] = name;
     CHECK(backtrace_describe((char *)(uintptr_t)nameless + 1, text, sizeof text) > 0);
