@@ -12,8 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "dies.h"
 #include "ground/fault.h"
-#include "harness.h"
 
 /* ---- the clock ---- */
 
@@ -195,21 +195,6 @@ TEST(epoll_tells_which)
 
 /* ---- pages ---- */
 
-/* Whether reading there kills; a child tries. */
-static bool faults(const char *address)
-{
-    int status = 0;
-    pid_t child = fork();
-
-    if (child == 0) {
-        (void)signal(SIGSEGV, SIG_DFL);
-        (void)signal(SIGBUS, SIG_DFL);
-        _exit(*(const volatile char *)address == 'x');
-    }
-    waitpid(child, &status, 0);
-    return WIFSIGNALED(status);
-}
-
 TEST(pages_guard_and_discard)
 {
     size_t page = sys_page_size(), size = 16 * page;
@@ -219,10 +204,10 @@ TEST(pages_guard_and_discard)
         return;
     CHECK_INT((uintptr_t)pages % page, 0);
     CHECK_INT(pages[0] | pages[size - 1], 0);
-    CHECK(!faults(pages));
+    CHECK(!reading_kills(pages));
     if (CHECK_INT(sys_pages_guard(pages, page), 0))
-        CHECK(faults(pages) && faults(pages + page - 1));
-    CHECK(!faults(pages + page));
+        CHECK(reading_kills(pages) && reading_kills(pages + page - 1));
+    CHECK(!reading_kills(pages + page));
 
     memset(pages + page, 'x', size - page);
     sys_pages_discard(pages + page, size - page);
@@ -241,7 +226,7 @@ TEST(pages_guard_survives_discard)
         return;
     if (CHECK_INT(sys_pages_guard(pages, page), 0)) {
         sys_pages_discard(pages, 4 * page);
-        CHECK(faults(pages));
+        CHECK(reading_kills(pages));
     }
     sys_pages_release(pages, 4 * page);
 }

@@ -6,25 +6,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "dies.h"
 #include "ground/sys.h"
 #include "rules/older_kernel.h"
 
 enum { GUARD_INSTALL = 102 };
-
-/* Whether reading there kills; a child tries. */
-static bool faults(const char *address)
-{
-    int status = 0;
-    pid_t child = fork();
-
-    if (child == 0) {
-        (void)signal(SIGSEGV, SIG_DFL);
-        (void)signal(SIGBUS, SIG_DFL);
-        _exit(*(const volatile char *)address == 'x');
-    }
-    waitpid(child, &status, 0);
-    return WIFSIGNALED(status);
-}
 
 /* Of two pages the first becomes a guard. */
 static void check_guard(char *pages)
@@ -32,8 +18,8 @@ static void check_guard(char *pages)
     size_t page = sys_page_size();
 
     if (CHECK_INT(sys_pages_guard(pages, page), 0)) {
-        CHECK(faults(pages) && faults(pages + page - 1));
-        CHECK(!faults(pages + page));
+        CHECK(reading_kills(pages) && reading_kills(pages + page - 1));
+        CHECK(!reading_kills(pages + page));
     }
 }
 
@@ -88,7 +74,7 @@ TEST(guard_without_a_page_to_try_it_on)
     int r = sys_pages_guard(pages, sys_page_size());
     setrlimit(RLIMIT_AS, &before);
     CHECK_INT(r, 0);
-    CHECK(r < 0 || faults(pages));
+    CHECK(r < 0 || reading_kills(pages));
     sys_pages_release(pages, 2 * sys_page_size());
 }
 

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "dies.h"
 #include "ground/fault.h"
 #include "tasks.h"
 
@@ -123,29 +124,11 @@ static inline bool without_memory(bool without)
 
 /* ---- misuse ---- */
 
-/* What `fn` writes to stderr, in a process of its own, before it is aborted. */
 static inline void check_process_dies(void (*fn)(void *arg), void *arg, const char *sentence)
 {
-    char text[400] = "";
-    int ends[2], status = 0;
+    char text[400];
 
-    if (test_is_torture())
-        SKIP("it is about what aborts");
-    CHECK_INT(pipe(ends), 0);
-    pid_t child = fork();
-    if (child == 0) {
-        (void)dup2(ends[1], STDERR_FILENO);
-        fn(arg);
-        _exit(0);
-    }
-    close(ends[1]);
-    size_t length = 0;
-    ssize_t n;
-    while ((n = read(ends[0], text + length, sizeof text - 1 - length)) > 0)
-        length += (size_t)n;
-    close(ends[0]);
-    waitpid(child, &status, 0);
-    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    says_as_it_aborts(text, sizeof text, fn, arg);
     CHECK(strstr(text, sentence) != NULL);
 }
 

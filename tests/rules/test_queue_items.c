@@ -1,9 +1,8 @@
 /* Queues: the items - their order, how many, how they are kept, copied and dropped.  Most of it
  * needs no task. */
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include "dies.h"
 #include "ground/fault.h"
 #include "together.h"
 
@@ -319,47 +318,32 @@ TEST(queue_drops_what_is_left)
 
 /* ---- misuse ---- */
 
-/* What `fn` writes to stderr in a process of its own, up to the first newline. */
-static void check_dies(void (*fn)(void), const char *sentence)
+/* All of its first line. */
+static void check_dies(void (*fn)(void *arg), const char *sentence)
 {
-    char text[400] = "";
-    int ends[2], status = 0;
+    char text[400];
 
-    if (test_is_torture())
-        SKIP("it is about what aborts");
-    CHECK_INT(pipe(ends), 0);
-    pid_t child = fork();
-    if (child == 0) {
-        (void)dup2(ends[1], STDERR_FILENO);
-        fn();
-        _exit(0);
-    }
-    close(ends[1]);
-    size_t length = 0;
-    ssize_t n;
-    while ((n = read(ends[0], text + length, sizeof text - 1 - length)) > 0)
-        length += (size_t)n;
-    close(ends[0]);
-    waitpid(child, &status, 0);
-    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    says_as_it_aborts(text, sizeof text, fn, NULL);
     text[strcspn(text, "\n")] = '\0';
     CHECK_STR(text, sentence);
 }
 
-static void put_another_size(void)
+static void put_another_size(void *arg)
 {
     int slots[2];
     asyncio_queue queue = ASYNCIO_QUEUE_INIT(slots);
 
+    (void)arg;
     asyncio_ignore(asyncio_queue_put_nowait(&queue, &(short){ 1 }));
 }
 
-static void get_another_size(void)
+static void get_another_size(void *arg)
 {
     int slots[2];
     asyncio_queue queue = ASYNCIO_QUEUE_INIT(slots);
     struct ticket ticket;
 
+    (void)arg;
     asyncio_ignore(asyncio_queue_get_nowait(&queue, &ticket));
 }
 
@@ -383,8 +367,9 @@ static int abandon(asyncio_task_group *group)
     return 0;
 }
 
-static void destroy_while_somebody_waits(void)
+static void destroy_while_somebody_waits(void *arg)
 {
+    (void)arg;
     RUN_TOGETHER(abandon);
 }
 

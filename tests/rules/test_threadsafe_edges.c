@@ -3,6 +3,7 @@
 #include <semaphore.h>
 
 #include "loop/loop.h"
+#include "loops.h"
 #include "scopes.h"
 
 static int count_cancels(void *arg)
@@ -19,55 +20,66 @@ static int result_of(asyncio_concurrent_future *future)
     return future != NULL ? asyncio_concurrent_future_result(future, 0) : -ENOMEM;
 }
 
+/* A loop with a task that another thread may have made, and the future that the thread has. */
+struct remote {
+    asyncio_loop *loop;
+    asyncio_concurrent_future *future; /* NULL: it could not be made */
+    int count;
+};
+
+/* False: there is no loop, which only torture brings about. */
+static bool make_remote(struct remote *remote)
+{
+    *remote = (struct remote){ .count = 0 };
+    if (asyncio_new_event_loop(&remote->loop, NULL) < 0)
+        return false;
+    log_allow("was closed while a task was pending");
+    asyncio_ignore(asyncio_run_coroutine_threadsafe(&remote->future, remote->loop, count_cancels,
+                                                    &remote->count));
+    turn(remote->loop);
+    turn(remote->loop);
+    return true;
+}
+
+static void close_remote(struct remote *remote)
+{
+    asyncio_loop_close(remote->loop);
+    asyncio_concurrent_future_unref(remote->future);
+    asyncio_loop_unref(remote->loop);
+}
+
 /* TSK-30: requests that come before the loop has looked are one. */
 TEST(TSK_30_cancelled_twice_is_cancelled_once)
 {
-    asyncio_concurrent_future *future = NULL;
-    asyncio_loop *loop;
-    int count = 0;
+    struct remote remote;
 
-    if (asyncio_new_event_loop(&loop, NULL) < 0)
+    if (!make_remote(&remote))
         return;
-    log_allow("was closed while a task was pending");
-    int r = asyncio_run_coroutine_threadsafe(&future, loop, count_cancels, &count);
-    asyncio_ignore(asyncio_loop_run_once(loop, 0));
-    asyncio_ignore(asyncio_loop_run_once(loop, 0));
-    if (r == 0) {
-        CHECK(asyncio_concurrent_future_cancel(future));
-        CHECK(asyncio_concurrent_future_cancel(future));
-    }
+    for (int i = 0; i < 2 && remote.future != NULL; i++)
+        CHECK(asyncio_concurrent_future_cancel(remote.future));
     for (int i = 0; i < 4; i++)
-        asyncio_ignore(asyncio_loop_run_once(loop, 0));
-    if (r == 0 && !test_is_torture()) {
-        CHECK_INT(result_of(future), -ECANCELED);
-        CHECK_INT(count, 1);
+        turn(remote.loop);
+    if (!test_is_torture()) {
+        CHECK_INT(result_of(remote.future), -ECANCELED);
+        CHECK_INT(remote.count, 1);
     }
-    asyncio_concurrent_future_unref(future);
-    asyncio_loop_close(loop);
-    asyncio_loop_unref(loop);
+    close_remote(&remote);
 }
 
 /* TSK-30: the request is on its way when the loop is closed, and meets nobody. */
 TEST(TSK_30_cancelled_as_the_loop_closes)
 {
-    asyncio_concurrent_future *future = NULL;
-    asyncio_loop *loop;
-    int count = 0;
+    struct remote remote;
 
-    if (asyncio_new_event_loop(&loop, NULL) < 0)
+    if (!make_remote(&remote))
         return;
-    log_allow("was closed while a task was pending");
-    int r = asyncio_run_coroutine_threadsafe(&future, loop, count_cancels, &count);
-    asyncio_ignore(asyncio_loop_run_once(loop, 0));
-    asyncio_ignore(asyncio_loop_run_once(loop, 0));
-    if (r == 0)
-        CHECK(asyncio_concurrent_future_cancel(future));
-    asyncio_loop_close(loop);
-    if (r == 0 && !test_is_torture())
-        CHECK_INT(result_of(future), ASYNCIO_ECLOSED);
-    CHECK_INT(count, 0);
-    asyncio_concurrent_future_unref(future);
-    asyncio_loop_unref(loop);
+    if (remote.future != NULL)
+        CHECK(asyncio_concurrent_future_cancel(remote.future));
+    asyncio_loop_close(remote.loop);
+    if (!test_is_torture())
+        CHECK_INT(result_of(remote.future), ASYNCIO_ECLOSED);
+    CHECK_INT(remote.count, 0);
+    close_remote(&remote);
 }
 
 static int ends_with_the_loop(void *arg)
