@@ -10,7 +10,6 @@
 #include <sys/epoll.h>
 #include <sys/time.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "dies.h"
 #include "ground/fault.h"

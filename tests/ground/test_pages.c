@@ -1,10 +1,7 @@
 /* test_pages.c - guards, also where the kernel cannot make them without splitting a mapping. */
 #include <errno.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "dies.h"
 #include "ground/sys.h"

@@ -530,4 +530,9 @@ static inline int counts_turns(void *arg)
     return 0;
 }
 
+static inline bool is_blocking(int fd)
+{
+    return (fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
+}
+
 #endif

@@ -1,7 +1,4 @@
 /* test_concurrent.c - futures of other threads that follow one of the loop (FUT-10). */
-#include <sched.h>
-#include <stdatomic.h>
-#include <string.h>
 
 #include "visitors.h"
 

@@ -1,5 +1,4 @@
 /* test_executor.c - worker threads: executors of a loop, thread pools, asyncio_to_thread. */
-#include <stdio.h>
 #include <string.h>
 
 #include "core/executor.h"

@@ -1,7 +1,6 @@
 /* test_loop.c - the rules of loops: order, timers, failures (LOP-01 to 08, 15 to 17). */
 #include "loops.h"
 
-#include <pthread.h>
 #include <unistd.h>
 
 /* ---- order ---- */

@@ -2,7 +2,6 @@
 #include "loops.h"
 
 #include <pthread.h>
-#include <unistd.h>
 
 /* ---- stopping ---- */
 

@@ -1,6 +1,4 @@
 /* test_task.c - tasks: starting, sleeping, awaiting (TSK-01 to 16). */
-#include <stdlib.h>
-#include <string.h>
 
 #include "core/future.h"
 #include "loop/loop.h"

@@ -1,6 +1,5 @@
 /* test_task_factory.c - factories of tasks, and what a task tells (TSK-28, 29, 32). */
 #include <stdio.h>
-#include <string.h>
 
 #include "loop/loop.h"
 #include "rules/tasks.h"

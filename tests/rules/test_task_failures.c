@@ -1,6 +1,4 @@
 /* test_task_failures.c - tasks that fail: what nobody takes, what ends a run (TSK-20 to 25). */
-#include <stdio.h>
-#include <string.h>
 
 #include "loop/loop.h"
 #include "rules/tasks.h"

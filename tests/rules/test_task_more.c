@@ -1,6 +1,4 @@
 /* test_task_more.c - tasks: ownership, callbacks, order (TSK-23, 27, 34 to 36; DEP-08). */
-#include <stdio.h>
-#include <string.h>
 
 #include "loop/loop.h"
 #include "rules/tasks.h"

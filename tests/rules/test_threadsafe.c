@@ -1,7 +1,6 @@
 /* test_threadsafe.c - what other threads may do with a loop: callbacks, tasks, futures. */
 #include <sched.h>
 #include <stdatomic.h>
-#include <string.h>
 
 #include "visitors.h"
 

@@ -1,7 +1,4 @@
 /* test_threadsafe_tasks.c - tasks from other threads (TSK-30, 31). */
-#include <sched.h>
-#include <stdatomic.h>
-#include <string.h>
 
 #include "visitors.h"
 

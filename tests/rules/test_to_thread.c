@@ -1,6 +1,4 @@
 /* test_to_thread.c - asyncio_to_thread (CAN-28), and what the loop makes of threads. */
-#include <stdio.h>
-#include <string.h>
 
 #include "core/executor.h"
 #include "ground/fault.h"
