@@ -9,14 +9,6 @@
 #include "harness.h"
 #include "task/task.h"
 
-static int wait_forever(void *arg)
-{
-    asyncio_event never = { 0 };
-
-    (void)arg;
-    return asyncio_event_wait(&never);
-}
-
 /* ---- Ctrl-C ---- */
 
 static void (*disposition(void))(int)
