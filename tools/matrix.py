@@ -10,6 +10,7 @@ name has one of them.  A cell that lacks something on this machine says so, and 
 page for docs/; those of cells that were not run stay as they are, each with its commit and date.
 """
 import argparse
+import collections
 import datetime
 import hashlib
 import os
@@ -228,6 +229,17 @@ def choose(cell, names):
         ["-E", "|".join(cell.without)] if cell.without else [])
 
 
+def note_skips(directory, again):
+    """What the tests said that they skip, "name: reason": of all, and of those run again."""
+    path = directory / "skips.txt"
+    said = (directory / "build" / "Testing" / "Temporary" / "LastTest.log").read_text(
+        encoding="utf-8", errors="replace")
+    skips = set(path.read_text(encoding="utf-8").splitlines()) if again and path.exists() else set()
+    skips |= set(re.findall(r"^SKIPPED (\S+: .+)$", said, re.M))
+    path.write_text("".join(f"{line}\n" for line in sorted(skips)), encoding="utf-8")
+    return skips
+
+
 def run_tests(cell, directory, log, jobs, failed):
     """(tests, failed, how many passed at a second go).  `failed`: none, or those of last time."""
     options = ["-j", "1" if cell.only else str(jobs), "-LE", LABELS_LEFT_OUT, "--output-on-failure"]
@@ -250,26 +262,26 @@ def left_out(cell, directory):
 
 
 def run_cell(cell, build, jobs, again):
-    """What became of it, whether all is well, and how many tests were left out."""
+    """What became of it, whether all is well, how many tests are left out, what was skipped."""
     lacking = cell.lacks()
     if lacking:
-        return f"lacks {', '.join(lacking)}", False, 0
+        return f"lacks {', '.join(lacking)}", False, 0, []
     directory = build / cell.place
     log = Log(directory / f"{'refused' if cell.only else 'log'}.txt", again)
     failed = tested(log.text())[1] if again else []
     if configure(cell, build, directory, log) is None:
-        return f"cannot be configured: {log.path}", False, 0
+        return f"cannot be configured: {log.path}", False, 0, []
     if not log.run(["cmake", "--build", directory / "build", "-j", str(jobs)]):
-        return f"does not compile: {log.path}", False, 0
+        return f"does not compile: {log.path}", False, 0, []
     count, names, second = run_tests(cell, directory, log, jobs, failed)
+    skips = note_skips(directory, bool(failed))
     omitted = left_out(cell, directory)
     if count == 0 or names:
-        return f"{len(names)} of {count} failed: {' '.join(names[:6])}", False, omitted
-    skipped = len(set(re.findall(r"^SKIPPED (\S+)", log.text(), re.M)))
-    outcome = f"{count} passed" + (f", {skipped} tests of them skipped" if skipped else "")
+        return f"{len(names)} of {count} failed: {' '.join(names[:6])}", False, omitted, skips
+    outcome = f"{count} passed" + (f", {len(skips)} tests in them skipped" if skips else "")
     if second:
         outcome += f"; only {second} of them on this commit, mended, and the others before it"
-    return outcome, True, omitted
+    return outcome, True, omitted, skips
 
 
 # ---- the page ------------------------------------------------------------------------------------
@@ -281,12 +293,19 @@ def commit():
     return said or "?"
 
 
-def page(lines, known):
+def skip_rows(skips):
+    """What a cell skipped, a row for each reason, most first."""
+    reasons = collections.Counter(line.partition(": ")[2].replace("|", "/") for line in skips)
+    return [f"{count} | {reason}" for reason, count in reasons.most_common()]
+
+
+def page(lines, known, known_skips):
     """`known`: the rows that the page has, by cell."""
     today = datetime.date.today()
-    rows = dict(known)
-    for name, outcome, omitted, built, seconds in lines:
+    rows, skipped = dict(known), dict(known_skips)
+    for name, outcome, omitted, skips, built, seconds in lines:
         rows[name] = f"| {name} | {outcome} | {omitted} | {seconds:.0f} | {built} | {today} |"
+        skipped[name] = skip_rows(skips)
     yield "# The matrix\n"
     yield ("Each row is what `tools/matrix.py --record docs/proof/matrix.md CELL` said when the "
            "cell was run last, on which commit; `make matrix` runs them all.  tools/matrix.py says "
@@ -296,6 +315,10 @@ def page(lines, known):
     yield "| --- | --- | ---: | ---: | --- | --- |"
     for cell in CELLS:
         yield rows.get(cell.name, f"| {cell.name} | not run yet | | | | |")
+    yield "\nTests that ran and skipped themselves, and why (a name counts once):\n"
+    yield "| in | tests | why |\n| --- | ---: | --- |"
+    for cell in CELLS:
+        yield from (f"| {cell.name} | {row} |" for row in skipped.get(cell.name, []))
     yield "\nWhat is left out, and why (torture and soak have targets and pages of their own):\n"
     yield "| tests | why | in |\n| --- | --- | --- |"
     for pattern, why in LEFT_OUT.items():
@@ -309,7 +332,10 @@ def record(path, lines):
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     known = {match[1]: match[0] for match in
              re.finditer(r"^\| (.+?) \| .* \| \d{4}-\d\d-\d\d \|$", text, re.M)}
-    path.write_text("\n".join(page(lines, known)) + "\n", encoding="utf-8")
+    skips = collections.defaultdict(list)
+    for name, row in re.findall(r"^\| ([^|]+) \| (\d+ \| [^|]+) \|$", text, re.M):
+        skips[name].append(row)
+    path.write_text("\n".join(page(lines, known, skips)) + "\n", encoding="utf-8")
 
 
 def main():
@@ -329,9 +355,9 @@ def main():
     lines, failed = [], 0
     for cell in chosen:
         begin, built = time.monotonic(), commit()
-        outcome, well, omitted = run_cell(cell, arguments.build.resolve(), arguments.jobs,
-                                          arguments.again)
-        lines.append((cell.name, outcome, omitted, built, time.monotonic() - begin))
+        outcome, well, omitted, skips = run_cell(cell, arguments.build.resolve(), arguments.jobs,
+                                                 arguments.again)
+        lines.append((cell.name, outcome, omitted, skips, built, time.monotonic() - begin))
         failed += not well
         print(f"{cell.name:28} {outcome}  ({lines[-1][-1]:.0f} s)", flush=True)
         if arguments.record:
