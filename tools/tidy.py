@@ -16,6 +16,7 @@ FLOORS = ["ground", "loop", "core", "task", "sync", "io", "run"]
 # What stands beside the floors, programs and libasyncio-tls, and the only headers of the library
 # that they include.
 BESIDE = {"ps": ["task/debug_table.h"], "tls": ["core/tls_engine.h"]}
+FOR_ALL_TESTS = ["harness.h", "dies.h"]  # of tests/, for tests beside what they test
 FIBERLESS = ["loop", "core"]  # what a CPython extension links, besides the ground
 FIBER_HEADERS = ["ground/fiber.h", "ground/stack.h"]
 
@@ -182,7 +183,7 @@ def check_floors(path, text):
     floor = parts[1]
     for number, header in includes(text):
         target = header.split("/")[0]
-        if is_public(header) or is_test(path) and header == "harness.h":
+        if is_public(header) or is_test(path) and header in FOR_ALL_TESTS:
             continue
         if target not in FLOORS or "/" not in header:
             yield number, f'"{header}" does not name its floor, as in "ground/list.h"'
@@ -307,6 +308,8 @@ CASES = [
     ("src/task/a.c", '#include "ground/fiber.h"\n', None),
     ("src/task/a_test.c", '#include "harness.h"\n', None),
     ("src/task/a.c", '#include "harness.h"\n', "does not name its floor"),
+    ("src/task/a_test.c", '#include "dies.h"\n', None),
+    ("src/task/a_test.c", '#include "b.h"\n', "does not name its floor"),
     ("src/tls/a.c", '#include "core/tls_engine.h"\n#include "tls/tls.h"\n', None),
     ("src/tls/a.c", '#include "asyncio/tls.h"\n', None),
     ("src/tls/a.c", '#include "ground/memory.h"\n', "may include"),
