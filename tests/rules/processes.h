@@ -81,4 +81,11 @@ static inline int wait_until_gone(int pid)
     return 0;
 }
 
+static inline void run_job(struct job *job)
+{
+    RUN(job_run, job);
+    if (!test_is_torture())
+        CHECK(job->code != ASYNCIO_RUNNING);
+}
+
 #endif

@@ -5,13 +5,6 @@
 
 enum { LARGE = 600000 };
 
-static void run_job(struct job *job)
-{
-    RUN(job_run, job);
-    if (!test_is_torture())
-        CHECK(job->code != ASYNCIO_RUNNING);
-}
-
 /* ---- communicate ---- */
 
 /* SUB-03: feeds, drains both, closes the input, waits for the exit. */

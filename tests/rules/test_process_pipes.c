@@ -8,13 +8,6 @@
 
 enum { LARGE = 600000 };
 
-static void run_job(struct job *job)
-{
-    RUN(job_run, job);
-    if (!test_is_torture())
-        CHECK(job->code != ASYNCIO_RUNNING);
-}
-
 /* ---- where the three go ---- */
 
 /* SUB-13: merged, in order. */

@@ -1,23 +1,8 @@
 /* test_signal.c - signals: handlers of a loop. */
 #include <signal.h>
-#include <string.h>
 #include <time.h>
 
-#include "harness.h"
-
-static struct sigaction disposition(int signum)
-{
-    struct sigaction now;
-
-    memset(&now, 0, sizeof now);
-    sigaction(signum, NULL, &now);
-    return now;
-}
-
-static bool is_default(int signum)
-{
-    return disposition(signum).sa_handler == SIG_DFL;
-}
+#include "signals.h"
 
 /* ---- handlers of a loop ---- */
 

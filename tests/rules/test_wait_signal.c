@@ -2,23 +2,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <string.h>
 
-#include "harness.h"
-
-static struct sigaction disposition(int signum)
-{
-    struct sigaction now;
-
-    memset(&now, 0, sizeof now);
-    sigaction(signum, NULL, &now);
-    return now;
-}
-
-static bool is_default(int signum)
-{
-    return disposition(signum).sa_handler == SIG_DFL;
-}
+#include "signals.h"
 
 /* ---- tasks that wait ---- */
 
